@@ -1,0 +1,98 @@
+// swift-tools-version: 6.2
+import Foundation
+import PackageDescription
+
+/// A user with a GPU points GRATICULE_LIBTORCH at a newer (CUDA) libtorch; without it Debian's `libtorch-dev` is used.
+let libtorch = ProcessInfo.processInfo.environment["GRATICULE_LIBTORCH"]
+
+let torchHeaders: [CXXSetting] =
+    libtorch.map { root in [.unsafeFlags(["-I\(root)/include", "-I\(root)/include/torch/csrc/api/include"])] } ?? []
+
+let torchLibraries: [LinkerSetting] =
+    [.linkedLibrary("torch_cpu"), .linkedLibrary("c10")]
+    + (libtorch.map { root in
+        let cuda = FileManager.default.fileExists(atPath: "\(root)/lib/libtorch_cuda.so")
+        return [
+            .unsafeFlags(
+                ["-L\(root)/lib", "-Xlinker", "-rpath", "-Xlinker", "\(root)/lib"]
+                    + (cuda ? ["-Xlinker", "--no-as-needed", "-ltorch_cuda", "-lc10_cuda"] : []))
+        ]
+    } ?? [])
+
+let house: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .treatAllWarnings(as: .error),
+]
+
+let package = Package(
+    name: "graticule",
+    products: [
+        .executable(name: "graticule", targets: ["graticule"]),
+        .library(name: "LabelSuperResolution", targets: ["LabelSuperResolution"]),
+        .library(name: "Lymphocytes", targets: ["Lymphocytes"]),
+        .library(name: "ResultStore", targets: ["ResultStore"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.0.0"),
+    ],
+    targets: [
+        // C floor
+        .systemLibrary(name: "COpenSlide", pkgConfig: "openslide", providers: [.apt(["libopenslide-dev"])]),
+        .systemLibrary(name: "CTIFF", pkgConfig: "libtiff-4", providers: [.apt(["libtiff-dev"])]),
+        .systemLibrary(name: "CPNG", pkgConfig: "libpng", providers: [.apt(["libpng-dev"])]),
+        .systemLibrary(name: "CTurboJPEG", pkgConfig: "libturbojpeg", providers: [.apt(["libturbojpeg0-dev"])]),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .systemLibrary(name: "CCairo", pkgConfig: "cairo", providers: [.apt(["libcairo2-dev"])]),
+        .target(name: "CTorch", cxxSettings: torchHeaders, linkerSettings: torchLibraries),
+
+        // ground
+        .target(name: "Torch", dependencies: ["CTorch"], swiftSettings: house),
+        .target(name: "Raster", dependencies: ["CTIFF", "CPNG", "CTurboJPEG", "CCairo"], swiftSettings: house),
+        .target(name: "WholeSlide", dependencies: ["COpenSlide", "CZlib", "Raster"], swiftSettings: house),
+
+        // method
+        .target(name: "LabelSuperResolution", dependencies: ["Torch", "Raster"], swiftSettings: house),
+
+        // store
+        .target(
+            name: "ResultStore", dependencies: [.product(name: "GRDB", package: "GRDB.swift")], swiftSettings: house),
+
+        // work
+        .target(
+            name: "Lymphocytes",
+            dependencies: [
+                "LabelSuperResolution", "ResultStore", "WholeSlide", "Raster",
+                .product(name: "Logging", package: "swift-log"),
+            ], swiftSettings: house),
+
+        // faces
+        .executableTarget(
+            name: "graticule",
+            dependencies: [
+                "Lymphocytes", "LabelSuperResolution", "ResultStore", "WholeSlide", "Raster", "Torch",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+            ], swiftSettings: house),
+
+        // tests
+        .target(
+            name: "GraticuleTesting", dependencies: ["Lymphocytes", "WholeSlide", "Raster"], path: "Tests/Support",
+            swiftSettings: house),
+        .testTarget(
+            name: "TorchTests", dependencies: ["Torch"], resources: [.copy("Reference")], swiftSettings: house),
+        .testTarget(name: "RasterTests", dependencies: ["Raster", "GraticuleTesting"], swiftSettings: house),
+        .testTarget(name: "WholeSlideTests", dependencies: ["WholeSlide", "GraticuleTesting"], swiftSettings: house),
+        .testTarget(
+            name: "LabelSuperResolutionTests", dependencies: ["LabelSuperResolution", "GraticuleTesting"],
+            resources: [.copy("Reference")], swiftSettings: house),
+        .testTarget(name: "ResultStoreTests", dependencies: ["ResultStore", "GraticuleTesting"], swiftSettings: house),
+        .testTarget(
+            name: "LymphocytesTests", dependencies: ["Lymphocytes", "GraticuleTesting"], swiftSettings: house),
+    ],
+    swiftLanguageModes: [.v6],
+    cxxLanguageStandard: .cxx17
+)

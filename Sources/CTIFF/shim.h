@@ -1,0 +1,39 @@
+#pragma once
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <tiffio.h>
+
+// Swift cannot call variadic C functions; these are the field types that Graticule sets and reads.
+static inline int graticule_tiff_set_u16(TIFF *tiff, uint32_t tag, uint16_t value) {
+    return TIFFSetField(tiff, tag, value);
+}
+static inline int graticule_tiff_set_u32(TIFF *tiff, uint32_t tag, uint32_t value) {
+    return TIFFSetField(tiff, tag, value);
+}
+static inline int graticule_tiff_set_i32(TIFF *tiff, uint32_t tag, int value) { return TIFFSetField(tiff, tag, value); }
+static inline int graticule_tiff_set_float(TIFF *tiff, uint32_t tag, double value) {
+    return TIFFSetField(tiff, tag, value);
+}
+static inline int graticule_tiff_set_string(TIFF *tiff, uint32_t tag, const char *value) {
+    return TIFFSetField(tiff, tag, value);
+}
+static inline int graticule_tiff_set_subsampling(TIFF *tiff, uint16_t horizontal, uint16_t vertical) {
+    return TIFFSetField(tiff, TIFFTAG_YCBCRSUBSAMPLING, horizontal, vertical);
+}
+
+// libtiff reports errors through a process-wide handler; keeping the last text per thread lets it be thrown in Swift.
+static inline char *graticule_tiff_message(void) {
+    static _Thread_local char message[512];
+    return message;
+}
+static inline void graticule_tiff_error_handler(const char *module, const char *format, va_list arguments) {
+    (void)module;
+    vsnprintf(graticule_tiff_message(), 512, format, arguments);
+}
+static inline void graticule_tiff_install_handlers(void) {
+    graticule_tiff_message()[0] = 0;
+    TIFFSetErrorHandler(graticule_tiff_error_handler);
+    TIFFSetWarningHandler(NULL);
+}
+static inline const char *graticule_tiff_error(void) { return graticule_tiff_message(); }

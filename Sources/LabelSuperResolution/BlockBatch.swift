@@ -1,0 +1,57 @@
+/// How the blocks lie in a training image: a grid of squares inside a margin, the same in every image of a batch.
+public struct BlockLayout: Codable, Equatable, Sendable {
+    /// Pixels around the grid that give context only.
+    public let margin: Int
+    /// Blocks a row and a column of the grid.
+    public let blocksPerSide: Int
+    /// The side of a block in pixels.
+    public let blockSide: Int
+
+    public init(margin: Int, blocksPerSide: Int, blockSide: Int) {
+        self.margin = margin
+        self.blocksPerSide = blocksPerSide
+        self.blockSide = blockSide
+    }
+
+    public var imageSide: Int { 2 * margin + blocksPerSide * blockSide }
+    public var blocksPerImage: Int { blocksPerSide * blocksPerSide }
+
+    /// 240 = 2·100 + 20 px on each side (METHOD §4.1; paper Appendix A: patches of 240×240).
+    public static let native = BlockLayout(margin: 20, blocksPerSide: 2, blockSide: 100)
+    /// One block with the same margin, for validation.
+    public static let single = BlockLayout(margin: 20, blocksPerSide: 1, blockSide: 100)
+}
+
+/// Images with the coarse classes of their blocks and what is known of single pixels.
+public struct BlockBatch: Sendable {
+    public let layout: BlockLayout
+    public let count: Int
+    public let channels: Int
+    /// Network input, `NCHW`.
+    public let input: [Float]
+    /// The coarse class of each block, image by image and row by row; nil where it is unknown or blank.
+    public let classes: [Int?]
+    /// The fine label of each pixel, image by image; −1 where it is unknown, which is nearly everywhere.
+    public let pixelLabels: [Int8]
+
+    public init(layout: BlockLayout, channels: Int, input: [Float], classes: [Int?], pixelLabels: [Int8]) {
+        count = classes.count / layout.blocksPerImage
+        let pixels = layout.imageSide * layout.imageSide
+        precondition(input.count == count * channels * pixels, "the input must be count × channels × side × side")
+        precondition(pixelLabels.count == count * pixels, "there is one pixel label a pixel")
+        self.layout = layout
+        self.channels = channels
+        self.input = input
+        self.classes = classes
+        self.pixelLabels = pixelLabels
+    }
+}
+
+/// Where training images come from.
+public protocol BlockSource: Sendable {
+    /// The batch of one step. The same step gives the same batch, so that a resumed run sees what an uninterrupted one does.
+    func batch(step: Int, count: Int) throws -> BlockBatch
+
+    /// Held-out blocks for validation, in batches that are always the same.
+    func validationBatches() throws -> [BlockBatch]
+}

@@ -1,0 +1,56 @@
+internal import Foundation
+
+/// What `model.json` says of a model: enough to run it, to judge it and to train it again.
+public struct ModelDescription: Codable, Sendable {
+    /// The version of this file's layout.
+    public static let currentFormat = 1
+
+    public var format: Int
+    public var architecture: UNetArchitecture
+    /// Names of the fine labels in the order of the outputs.
+    public var labels: [String]
+    /// How pixels become input channels; the work layer knows the names.
+    public var inputEncoding: String
+    /// µm per pixel of the network's input.
+    public var micronsPerPixel: Double
+    public var priors: LabelPriors
+    public var training: TrainingConfiguration
+    /// Names of the slides that it was trained on, with what was used of each.
+    public var slides: [TrainingSlide]
+    public var steps: Int
+    /// Of the last validation on held-out blocks.
+    public var validation: ValidationMetrics?
+    /// Versions of the programs that made it.
+    public var versions: [String: String]
+
+    /// What was used of one slide.
+    public struct TrainingSlide: Codable, Equatable, Sendable {
+        public var name: String
+        public var regions: Int
+        public var validationRegions: Int
+
+        public init(name: String, regions: Int, validationRegions: Int) {
+            self.name = name
+            self.regions = regions
+            self.validationRegions = validationRegions
+        }
+    }
+
+    public init(
+        architecture: UNetArchitecture, labels: [String], inputEncoding: String, micronsPerPixel: Double,
+        priors: LabelPriors, training: TrainingConfiguration, slides: [TrainingSlide], steps: Int,
+        validation: ValidationMetrics?, versions: [String: String]
+    ) {
+        format = ModelDescription.currentFormat
+        self.architecture = architecture
+        self.labels = labels
+        self.inputEncoding = inputEncoding
+        self.micronsPerPixel = micronsPerPixel
+        self.priors = priors
+        self.training = training
+        self.slides = slides
+        self.steps = steps
+        self.validation = validation
+        self.versions = versions
+    }
+}

@@ -1,0 +1,82 @@
+public import Foundation
+public import Torch
+
+/// A folder with a trained model: `weights.safetensors`, `model.json`, and while training `checkpoint.safetensors`,
+/// `metrics.csv` and `previews/`.
+public struct ModelFolder: Sendable {
+    public let url: URL
+
+    public init(_ url: URL) {
+        self.url = url
+    }
+
+    public var weights: URL { url.appendingPathComponent("weights.safetensors") }
+    public var description: URL { url.appendingPathComponent("model.json") }
+    public var checkpoint: URL { url.appendingPathComponent("checkpoint.safetensors") }
+    public var metrics: URL { url.appendingPathComponent("metrics.csv") }
+    public var previews: URL { url.appendingPathComponent("previews", isDirectory: true) }
+
+    /// Makes the folder and checks that it can be written to.
+    ///
+    /// - Throws: ``MethodError`` where it cannot.
+    public func create() throws {
+        do {
+            try FileManager.default.createDirectory(at: previews, withIntermediateDirectories: true)
+        } catch {
+            throw MethodError(.model, "cannot make the model folder \(url.path): \((error as NSError).localizedDescription)")
+        }
+        guard FileManager.default.isWritableFile(atPath: url.path) else {
+            throw MethodError(.model, "cannot write to the model folder \(url.path): permission denied")
+        }
+    }
+
+    /// Reads `model.json`.
+    ///
+    /// - Throws: ``MethodError`` where it is missing, malformed or of a newer format.
+    public func readDescription() throws(MethodError) -> ModelDescription {
+        let data: Data
+        do {
+            data = try Data(contentsOf: description)
+        } catch {
+            let begun = FileManager.default.fileExists(atPath: checkpoint.path)
+            throw MethodError(
+                .model,
+                "\(url.path) is no finished model: model.json is missing"
+                    + (begun ? "; its training was interrupted: go on with 'graticule train … --resume'" : ""))
+        }
+        struct Header: Decodable { let format: Int }
+        if let header = try? JSONDecoder().decode(Header.self, from: data), header.format > ModelDescription.currentFormat {
+            throw MethodError(.model, "\(description.path) has format \(header.format), newer than this program's \(ModelDescription.currentFormat)")
+        }
+        do {
+            let model = try JSONDecoder().decode(ModelDescription.self, from: data)
+            guard model.architecture.isPossible, model.micronsPerPixel > 0.01, model.micronsPerPixel < 100,
+                model.labels.count == model.architecture.labels
+            else { throw MethodError(.model, "\(description.path) describes an impossible network") }
+            return model
+        } catch let error as MethodError {
+            throw error
+        } catch {
+            throw MethodError(.model, "\(description.path) is cut off or no model description")
+        }
+    }
+
+    /// Loads the network for inference.
+    ///
+    /// - Throws: ``MethodError`` or ``TorchError`` where files are missing, cut off or of another architecture.
+    public func load(device: Device = .cpu) throws -> (network: TorchSegmentationNetwork, description: ModelDescription) {
+        let description = try readDescription()
+        let network = try UNet(description.architecture, seed: 0)
+        try Safetensors.read(weights, into: network.tensors)
+        let placed = try device == .cpu ? network : network.copied(to: device)
+        return (TorchSegmentationNetwork(placed, device: device), description)
+    }
+
+    /// A short name for the model that changes with its weights: FNV-1a over the file.
+    public func fingerprint() throws -> String {
+        let data = try Data(contentsOf: weights)
+        let hash = data.reduce(UInt64(0xcbf2_9ce4_8422_2325)) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
+        let text = String(hash, radix: 16)
+        return String(repeating: "0", count: 16 - text.count) + text
+    }
+}

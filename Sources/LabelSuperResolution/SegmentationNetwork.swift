@@ -1,0 +1,29 @@
+/// Images of one size as a network wants them.
+public struct ImageBatch: Sendable {
+    public let count: Int
+    public let channels: Int
+    public let height: Int
+    public let width: Int
+    /// `NCHW`.
+    public let values: [Float]
+
+    public init(count: Int, channels: Int, height: Int, width: Int, values: [Float]) {
+        precondition(values.count == count * channels * height * width, "a batch is count × channels × height × width")
+        self.count = count
+        self.channels = channels
+        self.height = height
+        self.width = width
+        self.values = values
+    }
+}
+
+/// An inference engine with a trained network: images in, log-odds out. Callers never see a tensor.
+public protocol SegmentationNetwork: Sendable {
+    var architecture: UNetArchitecture { get }
+
+    /// log p/(1 − p) of the last label against all others at every pixel, image by image and row by row.
+    ///
+    /// Each image's result is independent of the others in the batch. Log-odds rather than probabilities, which
+    /// saturate: ties cost AUC (METHOD §5.9). Height and width must be multiples of the architecture's grid.
+    func logOdds(_ batch: ImageBatch) throws -> [Float]
+}

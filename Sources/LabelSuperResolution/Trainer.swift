@@ -1,0 +1,182 @@
+internal import Foundation
+public import Torch
+
+/// Trains a network from coarse labels and keeps a checkpoint from which an interrupted run goes on bit for bit.
+public final class Trainer {
+    /// What the run reports after a step.
+    public struct Progress: Sendable {
+        public let step: Int
+        public let steps: Int
+        public let loss: Double
+        public let secondsPerStep: Double
+        /// Set on the steps where validation ran.
+        public let validation: ValidationMetrics?
+
+        public var secondsLeft: Double { secondsPerStep * Double(steps - step) }
+    }
+
+    /// Steps between two validations, previews and checkpoints: a minute or so of the `fast` preset.
+    public static let interval = 50
+
+    private let configuration: TrainingConfiguration
+    private let priors: LabelPriors
+    private let source: any BlockSource
+    private let device: Device
+    private let network: UNet
+    private let average: UNet?
+    private let optimizer: Optimizer
+    private var step = 0
+    private var rows: [String] = []
+
+    private static let metricsHeader = "step,seconds,learning_rate,loss,matching,pixel,gradient_norm,val_correlation,val_mismatch,val_absolute_error,val_pixel_variance"
+
+    public init(
+        configuration: TrainingConfiguration, priors: LabelPriors, source: any BlockSource, device: Device = .cpu
+    ) throws {
+        guard priors.labels.count == configuration.architecture.labels else {
+            throw MethodError(.priors, "priors for \(priors.labels.count) labels do not fit a network of \(configuration.architecture.labels)")
+        }
+        self.configuration = configuration
+        self.priors = priors
+        self.source = source
+        self.device = device
+        let fresh = try UNet(configuration.architecture, seed: configuration.seed)
+        network = try device == .cpu ? fresh : fresh.copied(to: device)
+        average = try configuration.averaging == nil ? nil : network.copied(to: device)
+        optimizer = try Optimizer(rule: configuration.optimizer, parameters: network.tensors)
+    }
+
+    /// The network that the model keeps: the running average where there is one.
+    private var kept: UNet { average ?? network }
+
+    /// Trains up to `steps`, and leaves the weights in the folder.
+    ///
+    /// - Parameters:
+    ///   - resume: goes on from the folder's checkpoint if it has one.
+    ///   - preview: called after each validation with the network as it is then; must not keep it.
+    ///   - progress: called after each step.
+    /// - Returns: the last validation.
+    /// - Throws: ``MethodError`` where the checkpoint is of other settings or the loss is no number.
+    @discardableResult
+    public func train(
+        into folder: ModelFolder, steps: Int, resume: Bool, preview: (Int, any SegmentationNetwork) throws -> Void,
+        progress: (Progress) -> Void
+    ) throws -> ValidationMetrics? {
+        if resume { try readCheckpoint(folder) }
+        let validationBatches = try source.validationBatches()
+        var validation: ValidationMetrics?
+        let start = Date()
+        let first = step
+        while step < steps {
+            let row = try takeStep()
+            var text = "\(step),\(String(format: "%.1f", Date().timeIntervalSince(start)))," + row.text
+            validation = nil
+            if step % Trainer.interval == 0 || step == steps {
+                validation = try ValidationMetrics.measure(kept, batches: validationBatches, priors: priors, device: device)
+                if let validation {
+                    text += ",\(validation.correlation),\(validation.mismatch),\(validation.absoluteError),\(validation.pixelVariance)"
+                } else {
+                    text += ",,,,"
+                }
+                rows.append(text)
+                try preview(step, TorchSegmentationNetwork(kept.copied(to: device), device: device))
+                try writeCheckpoint(folder)
+            } else {
+                rows.append(text + ",,,,")
+            }
+            progress(
+                Progress(
+                    step: step, steps: steps, loss: row.loss,
+                    secondsPerStep: Date().timeIntervalSince(start) / Double(step - first), validation: validation))
+        }
+        if first >= steps {
+            validation = try ValidationMetrics.measure(kept, batches: validationBatches, priors: priors, device: device)
+        }
+        try Safetensors.write(kept.tensors, metadata: ["format": "pt"], to: folder.weights)
+        return validation
+    }
+
+    private func takeStep() throws -> (text: String, loss: Double) {
+        step += 1
+        let batch = try source.batch(step: step, count: configuration.batchSize)
+        let scores = try network(batch.tensor(device: device), isTraining: true)
+        let logProbabilities = try scores.logSoftmax(dimension: 1)
+        let matching = try configuration.criterion(
+            logProbabilities, classes: batch.classes, layout: batch.layout, priors: priors, device: device)
+        let pixel = try PixelCrossEntropy.loss(logProbabilities, labels: batch.pixelLabels, device: device)
+        let loss = try matching + pixel * configuration.pixelWeight
+        let value = Double(try loss.item())
+        guard value.isFinite else {
+            throw MethodError(.training, "the loss is no number at step \(step): lower the learning rate or check the priors")
+        }
+        try optimizer.clearGradients()
+        try loss.backward()
+        let norm = try optimizer.clipGradients(norm: configuration.gradientNorm ?? .infinity)
+        let rate = configuration.rate(step: step)
+        try optimizer.step(learningRate: rate)
+        try updateAverage()
+        let text = "\(rate),\(value),\(try matching.item()),\(try pixel.item()),\(norm)"
+        return (text, value)
+    }
+
+    /// Moves the averaged weights; early on by more, so that the random start is soon forgotten.
+    private func updateAverage() throws {
+        guard let average, let decay = configuration.averaging else { return }
+        let kept = min(decay, Double(step) / Double(step + 10))
+        for (target, source) in zip(average.tensors, network.tensors) {
+            try withoutGradients {
+                try target.tensor.scaleInPlace(kept)
+                try target.tensor.addInPlace(source.tensor, scaledBy: 1 - kept)
+            }
+        }
+    }
+
+    // MARK: Checkpoints
+
+    private var checkpointTensors: [NamedTensor] {
+        func named(_ prefix: String, _ tensors: [NamedTensor]) -> [NamedTensor] {
+            tensors.map { NamedTensor(name: "\(prefix).\($0.name)", tensor: $0.tensor, isTrained: false) }
+        }
+        return named("network", network.tensors) + (average.map { named("average", $0.tensors) } ?? [])
+            + optimizer.state()
+    }
+
+    /// The settings as text; a checkpoint of other settings is not gone on from.
+    private func settings() throws -> String {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys]
+        var compared = configuration
+        compared.steps = 0
+        return String(decoding: try encoder.encode(compared) + encoder.encode(priors), as: UTF8.self)
+    }
+
+    private func writeCheckpoint(_ folder: ModelFolder) throws {
+        do {
+            try Data((Trainer.metricsHeader + "\n" + rows.joined(separator: "\n") + "\n").utf8)
+                .write(to: folder.metrics, options: .atomic)
+            try Safetensors.write(
+                checkpointTensors, metadata: ["step": String(step), "settings": try settings()], to: folder.checkpoint)
+        } catch let error as CocoaError {
+            throw MethodError(.training, "cannot write to \(folder.url.path): \(error.localizedDescription)")
+        }
+    }
+
+    private func readCheckpoint(_ folder: ModelFolder) throws {
+        guard FileManager.default.fileExists(atPath: folder.checkpoint.path) else { return }
+        let metadata = try Safetensors.metadata(of: folder.checkpoint)
+        guard let saved = metadata["step"].flatMap(Int.init), saved > 0 else {
+            throw MethodError(.model, "\(folder.checkpoint.path) is no checkpoint: delete it or train without --resume")
+        }
+        guard metadata["settings"] == (try settings()) else {
+            throw MethodError(
+                .model,
+                "\(folder.checkpoint.path) was made with other settings or priors: give the same ones, or train without --resume")
+        }
+        try Safetensors.read(folder.checkpoint, into: checkpointTensors)
+        step = saved
+        optimizer.resume(atStep: saved)
+        let text = (try? String(contentsOf: folder.metrics, encoding: .utf8)) ?? ""
+        rows = text.split(separator: "\n").dropFirst().map(String.init)
+            .filter { ($0.split(separator: ",").first.flatMap { Int($0) } ?? .max) <= saved }
+    }
+}

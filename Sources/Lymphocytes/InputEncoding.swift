@@ -1,0 +1,45 @@
+public import LabelSuperResolution
+public import Raster
+
+/// How the pixels of a slide become a network's input channels.
+public enum InputEncoding: String, Sendable {
+    /// Red, green and blue from −1 to 1, then haematoxylin and eosin concentrations, scaled to a like range.
+    case rgbStains = "rgb+he"
+
+    public var channels: Int { 5 }
+
+    /// The encoding that a model was trained with.
+    ///
+    /// - Throws: ``WorkError`` where this program does not know it.
+    public init(of model: ModelDescription) throws(WorkError) {
+        guard let encoding = InputEncoding(rawValue: model.inputEncoding),
+            encoding.channels == model.architecture.inputChannels
+        else {
+            throw WorkError(
+                .model,
+                "the model takes '\(model.inputEncoding)' in \(model.architecture.inputChannels) channels, which this program "
+                    + "does not know: it is no lymphocyte model, or of another version")
+        }
+        self = encoding
+    }
+
+    /// Appends the channels of an image, plane by plane (`CHW`).
+    public func append(_ image: RGBImage, to values: inout [Float]) {
+        let count = image.width * image.height
+        let start = values.count
+        values.append(contentsOf: repeatElement(0, count: channels * count))
+        let stains = ColorDeconvolution.hematoxylinEosin.separated(image)
+        values.withUnsafeMutableBufferPointer { target in
+            image.pixels.withUnsafeBufferPointer { pixels in
+                for i in 0..<count {
+                    target[start + i] = Float(pixels[3 * i]) / 127.5 - 1
+                    target[start + count + i] = Float(pixels[3 * i + 1]) / 127.5 - 1
+                    target[start + 2 * count + i] = Float(pixels[3 * i + 2]) / 127.5 - 1
+                    // Tissue has concentrations of 0 to about 0.75: 2c − ½ puts them between −½ and 1.
+                    target[start + 3 * count + i] = 2 * stains.hematoxylin.values[i] - 0.5
+                    target[start + 4 * count + i] = 2 * stains.eosin.values[i] - 0.5
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,77 @@
+public import LabelSuperResolution
+public import WholeSlide
+
+/// The coarse regions of a slide as a grid of classes on the working pixels.
+public struct RegionGrid: Sendable {
+    /// A place in the grid.
+    public struct Position: Hashable, Sendable {
+        public let column: Int
+        public let row: Int
+    }
+
+    public let columns: Int
+    public let rows: Int
+    /// The side of a region, working pixels.
+    public let workingSide: Double
+    /// Top left corner of position (0, 0), working pixels.
+    let originX: Double
+    let originY: Double
+    private var classes: [Int?]
+
+    /// Regions with less tissue than this are blank and left out (METHOD §5.4).
+    static let leastTissue = 0.5
+    /// Regions likelier to be necrotic than this are left out.
+    static let mostNecrosis = 0.5
+
+    /// - Parameters:
+    ///   - heatmap: the coarse labels, checked to fit the slide.
+    ///   - tissue: blank regions get no class.
+    public init(heatmap: Heatmap, frame: WorkingFrame, tissue: TissueMask, coarseClasses: CoarseClasses) {
+        let side = heatmap.level0Side
+        let left = heatmap.regions.map(\.level0X).min() ?? 0
+        let top = heatmap.regions.map(\.level0Y).min() ?? 0
+        let right = heatmap.regions.map(\.level0X).max() ?? 0
+        let bottom = heatmap.regions.map(\.level0Y).max() ?? 0
+        workingSide = frame.working(side)
+        originX = frame.working(left)
+        originY = frame.working(top)
+        columns = Int(((right - left) / side).rounded()) + 1
+        rows = Int(((bottom - top) / side).rounded()) + 1
+        classes = [Int?](repeating: nil, count: columns * rows)
+        for region in heatmap.regions where region.necrosis <= RegionGrid.mostNecrosis {
+            // A region hanging over the edge is partly no tissue at all.
+            guard region.level0X >= 0, region.level0Y >= 0, region.level0X + side <= frame.level0(Double(frame.width)),
+                region.level0Y + side <= frame.level0(Double(frame.height)),
+                tissue.tissueFraction(level0X: region.level0X, level0Y: region.level0Y, width: side, height: side)
+                    >= RegionGrid.leastTissue
+            else { continue }
+            let column = Int(((region.level0X - left) / side).rounded())
+            let row = Int(((region.level0Y - top) / side).rounded())
+            classes[row * columns + column] = coarseClasses.index(of: region.probability)
+        }
+    }
+
+    /// The class at a position; nil where there is none, it is blank, or the position lies outside.
+    public subscript(_ position: Position) -> Int? {
+        get {
+            guard position.column >= 0, position.row >= 0, position.column < columns, position.row < rows else { return nil }
+            return classes[position.row * columns + position.column]
+        }
+        set { classes[position.row * columns + position.column] = newValue }
+    }
+
+    /// Every position that has a class, row by row.
+    public var known: [(position: Position, coarseClass: Int)] {
+        classes.enumerated().compactMap { index, known in
+            known.map { (Position(column: index % columns, row: index / columns), $0) }
+        }
+    }
+
+    /// The working pixel at which the region at a position begins.
+    public func corner(_ position: Position) -> (x: Int, y: Int) {
+        (
+            Int((originX + Double(position.column) * workingSide).rounded()),
+            Int((originY + Double(position.row) * workingSide).rounded())
+        )
+    }
+}

@@ -1,0 +1,113 @@
+public import Foundation
+public import LabelSuperResolution
+internal import Raster
+internal import ResultStore
+public import Torch
+internal import WholeSlide
+
+/// Trains a lymphocyte model from a folder of slides and a folder of heatmaps.
+public struct Training: Sendable {
+    public var slides: URL
+    public var heatmaps: URL
+    public var output: URL
+    /// Names of the slides to use; empty for all.
+    public var only: Set<String> = []
+    public var exclude: Set<String> = []
+    public var configuration: TrainingConfiguration
+    public var priors: LabelPriors?
+    /// µm per level-0 pixel for slides that do not say it.
+    public var givenScale: Double?
+    public var device: Device = .cpu
+
+    /// The scale at which the network works (paper §3.2).
+    public static let micronsPerPixel = 0.5
+
+    public init(slides: URL, heatmaps: URL, output: URL, configuration: TrainingConfiguration) {
+        self.slides = slides
+        self.heatmaps = heatmaps
+        self.output = output
+        self.configuration = configuration
+    }
+
+    /// What a training run tells on its way.
+    public enum Event: Sendable {
+        case leftOut(FailedInput)
+        case ready(slides: [ModelDescription.TrainingSlide], regionsPerClass: [Int], priors: LabelPriors)
+        case progress(Trainer.Progress)
+    }
+
+    /// What is left at the end.
+    public struct Outcome: Sendable {
+        public let model: ModelDescription
+        public let failures: [FailedInput]
+    }
+
+    /// Trains up to `steps` and writes the model folder; slides that cannot be used are left out and reported.
+    public func run(steps: Int, resume: Bool, report: (Event) -> Void) throws -> Outcome {
+        let coarseClasses = CoarseClasses()
+        let priors = try self.priors ?? LabelPriors.defaultCurve(label: "lymphocyte", classCount: coarseClasses.count)
+        guard priors.classCount == coarseClasses.count else {
+            throw WorkError(
+                .input, "the priors have \(priors.classCount) classes, the heatmaps \(coarseClasses.count)")
+        }
+        let (opened, failures) = try openSlides(coarseClasses, report: report)
+        let encoding = InputEncoding.rgbStains
+        let set = try TrainingSet(
+            slides: opened, encoding: encoding, configuration: configuration, coarseClasses: coarseClasses)
+        let folder = ModelFolder(output)
+        try folder.create()
+        report(.ready(slides: set.summary, regionsPerClass: set.regionsPerClass, priors: priors))
+        let trainer = try Trainer(configuration: configuration, priors: priors, source: set, device: device)
+        let preview = TrainingPreview(folder: folder, encoding: encoding)
+        let previewImages = try set.previewImages(count: 6)
+        let validation = try trainer.train(
+            into: folder, steps: steps, resume: resume,
+            preview: { step, network in try preview.write(step: step, network: network, images: previewImages) },
+            progress: { report(.progress($0)) })
+        let model = ModelDescription(
+            architecture: configuration.architecture, labels: priors.labels, inputEncoding: encoding.rawValue,
+            micronsPerPixel: Training.micronsPerPixel, priors: priors, training: configuration, slides: set.summary,
+            steps: steps, validation: validation,
+            versions: [
+                "graticule": GraticuleVersion.current, "libtorch": TorchRuntime.version,
+                "openslide": Slide.libraryVersion,
+            ])
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        try AtomicFile.write(try encoder.encode(model), to: folder.description)
+        return Outcome(model: model, failures: failures)
+    }
+
+    private func openSlides(
+        _ coarseClasses: CoarseClasses, report: (Event) -> Void
+    ) throws -> (slides: [TrainingSlide], failures: [FailedInput]) {
+        let files = try SlideFolder.slides(at: [slides])
+        let names = Set(files.map(Slide.name))
+        for name in only.union(exclude).sorted() where !names.contains(name) {
+            throw WorkError(.input, "there is no slide named '\(name)' in \(slides.path)")
+        }
+        var opened: [TrainingSlide] = []
+        var failures: [FailedInput] = []
+        for file in files {
+            let name = Slide.name(of: file)
+            guard only.isEmpty || only.contains(name), !exclude.contains(name) else { continue }
+            do {
+                opened.append(
+                    try TrainingSlide(
+                        file, heatmaps: heatmaps, micronsPerPixel: Training.micronsPerPixel, givenScale: givenScale,
+                        coarseClasses: coarseClasses))
+            } catch {
+                let failure = FailedInput(name: name, error: error)
+                failures.append(failure)
+                report(.leftOut(failure))
+            }
+        }
+        guard !opened.isEmpty else {
+            throw WorkError(
+                .input,
+                failures.first.map { "no slide is left to train on: \($0.message)" }
+                    ?? "no slide is left to train on: --only and --exclude leave none")
+        }
+        return (opened, failures)
+    }
+}

@@ -1,0 +1,61 @@
+internal import Foundation
+internal import LabelSuperResolution
+internal import Raster
+
+/// Pictures of the same held-out regions as training goes on.
+struct TrainingPreview {
+    let folder: ModelFolder
+    let encoding: InputEncoding
+
+    /// Writes `previews/step-000100.png`: each region above its probability map, with the outline of p ≥ ½.
+    func write(
+        step: Int, network: any SegmentationNetwork, images: [(image: RGBImage, coarseClass: Int)]
+    ) throws {
+        guard let side = images.first?.image.width else { return }
+        let (zoom, gap, top) = (2, 12, 34)
+        let cell = side * zoom
+        let canvas = try Canvas(width: gap + images.count * (cell + gap), height: top + 2 * (cell + gap) + 6)
+        canvas.text("Step \(step)", x: Double(gap), y: 22, size: 14, isBold: true)
+        for (index, (image, known)) in images.enumerated() {
+            var values: [Float] = []
+            encoding.append(image, to: &values)
+            let logOdds = try network.logOdds(
+                ImageBatch(count: 1, channels: encoding.channels, height: side, width: side, values: values))
+            let x = gap + index * (cell + gap)
+            let map = Plane(width: side, height: side, values: logOdds)
+            canvas.text(
+                "class \(known)", x: Double(x + cell), y: 22, size: 12, color: .muted, alignment: .right)
+            canvas.image(TrainingPreview.outlined(image, logOdds: map).enlarged(zoom), x: x, y: top)
+            canvas.image(TrainingPreview.heat(map).enlarged(zoom), x: x, y: top + cell + gap)
+        }
+        let name = String(format: "step-%06d.png", step)
+        try PNG.write(canvas.rendered(), to: folder.previews.appendingPathComponent(name))
+    }
+
+    /// Probability from white over violet to near black.
+    private static func heat(_ logOdds: Plane<Float>) -> RGBImage {
+        var result = RGBImage(width: logOdds.width, height: logOdds.height)
+        for (i, value) in logOdds.values.enumerated() {
+            let p = 1 / (1 + exp(-value))
+            let color: (Float, Float, Float) = p < 0.5
+                ? (255 - p * 2 * (255 - 150), 255 - p * 2 * (255 - 100), 255 - p * 2 * (255 - 200))
+                : (150 - (p - 0.5) * 2 * 110, 100 - (p - 0.5) * 2 * 90, 200 - (p - 0.5) * 2 * 120)
+            result.pixels[3 * i] = UInt8(color.0)
+            result.pixels[3 * i + 1] = UInt8(color.1)
+            result.pixels[3 * i + 2] = UInt8(color.2)
+        }
+        return result
+    }
+
+    private static func outlined(_ image: RGBImage, logOdds: Plane<Float>) -> RGBImage {
+        var result = image
+        for y in 1..<(image.height - 1) {
+            for x in 1..<(image.width - 1) where logOdds[x, y] >= 0 {
+                let isBorder =
+                    logOdds[x - 1, y] < 0 || logOdds[x + 1, y] < 0 || logOdds[x, y - 1] < 0 || logOdds[x, y + 1] < 0
+                if isBorder { result[x, y] = (20, 190, 90) }
+            }
+        }
+        return result
+    }
+}

@@ -1,0 +1,36 @@
+public import Foundation
+public import LabelSuperResolution
+public import WholeSlide
+
+/// A slide with its coarse labels, ready to be drawn from.
+public struct TrainingSlide: Sendable {
+    public let name: String
+    public let reader: WorkingReader
+    /// Level-0 scale of the slide.
+    public let scale: SlideScale
+    public let heatmap: Heatmap
+    public let tissue: TissueMask
+    public var regions: RegionGrid
+
+    /// Opens a slide and the heatmap that belongs to it.
+    ///
+    /// - Parameter micronsPerPixel: of the working grid.
+    /// - Throws: ``SlideError`` where either is missing or broken, or they do not fit each other.
+    public init(
+        _ url: URL, heatmaps: URL, micronsPerPixel: Double, givenScale: Double?, coarseClasses: CoarseClasses
+    ) throws {
+        let slide = try Slide(url)
+        guard let file = SlideFolder.heatmap(forSlideNamed: slide.name, in: heatmaps) else {
+            throw SlideError(
+                .heatmap, "slide \(slide.name) has no heatmap in \(heatmaps.path) (looked for prediction-\(slide.name))")
+        }
+        scale = try slide.scale(given: givenScale)
+        let frame = try WorkingFrame(slide: slide, scale: scale, micronsPerPixel: micronsPerPixel)
+        heatmap = try Heatmap(file)
+        try heatmap.check(fits: slide, scale: scale)
+        tissue = try TissueMask(slide: slide, scale: scale)
+        name = slide.name
+        reader = WorkingReader(slide: slide, frame: frame)
+        regions = RegionGrid(heatmap: heatmap, frame: frame, tissue: tissue, coarseClasses: coarseClasses)
+    }
+}

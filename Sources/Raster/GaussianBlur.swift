@@ -1,0 +1,44 @@
+internal import Foundation
+
+extension Plane where Element == Float {
+    /// The plane smoothed by a Gaussian of standard deviation `sigma` pixels, edges mirrored.
+    public func blurred(sigma: Double) -> Plane {
+        guard sigma > 0, width > 0, height > 0 else { return self }
+        let radius = max(1, Int((3 * sigma).rounded(.up)))
+        var kernel = (-radius...radius).map { Float(exp(-Double($0 * $0) / (2 * sigma * sigma))) }
+        let total = kernel.reduce(0, +)
+        kernel = kernel.map { $0 / total }
+        func mirrored(_ i: Int, _ n: Int) -> Int {
+            var i = i
+            while i < 0 || i >= n { i = i < 0 ? -i - 1 : 2 * n - 1 - i }
+            return i
+        }
+        let columns = (-radius..<(width + radius)).map { mirrored($0, width) }
+        let rows = (-radius..<(height + radius)).map { mirrored($0, height) }
+        var horizontal = [Float](repeating: 0, count: values.count)
+        var result = horizontal
+        values.withUnsafeBufferPointer { source in
+            horizontal.withUnsafeMutableBufferPointer { target in
+                for y in 0..<height {
+                    for x in 0..<width {
+                        var sum: Float = 0
+                        for k in 0...(2 * radius) { sum += kernel[k] * source[y * width + columns[x + k]] }
+                        target[y * width + x] = sum
+                    }
+                }
+            }
+        }
+        horizontal.withUnsafeBufferPointer { source in
+            result.withUnsafeMutableBufferPointer { target in
+                for y in 0..<height {
+                    for k in 0...(2 * radius) {
+                        let row = rows[y + k] * width
+                        let weight = kernel[k]
+                        for x in 0..<width { target[y * width + x] += weight * source[row + x] }
+                    }
+                }
+            }
+        }
+        return Plane(width: width, height: height, values: result)
+    }
+}

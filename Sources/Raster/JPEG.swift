@@ -1,0 +1,55 @@
+internal import CTurboJPEG
+public import Foundation
+
+/// Reads and writes JPEG through libjpeg-turbo.
+public enum JPEG {
+    public static func readRGB(_ url: URL) throws(RasterError) -> RGBImage {
+        let data: Data
+        do {
+            data = try Data(contentsOf: url)
+        } catch {
+            throw RasterError(.unreadable, "cannot read JPEG \(url.path): \(FileFailure.reason(error))")
+        }
+        guard let decoder = tjInitDecompress() else {
+            throw RasterError(.unreadable, "cannot read JPEG \(url.path): no memory for a decoder")
+        }
+        defer { tjDestroy(decoder) }
+        let bytes = [UInt8](data)
+        var (width, height, subsampling, colorspace): (Int32, Int32, Int32, Int32) = (0, 0, 0, 0)
+        func failure() -> RasterError {
+            RasterError(.unreadable, "cannot read JPEG \(url.path): \(String(cString: tjGetErrorStr2(decoder)))")
+        }
+        guard
+            tjDecompressHeader3(decoder, bytes, UInt(bytes.count), &width, &height, &subsampling, &colorspace) == 0
+        else { throw failure() }
+        guard width > 0, height > 0, Int(width) * Int(height) <= PNG.mostPixels else {
+            throw RasterError(.unreadable, "cannot read JPEG \(url.path): \(width)×\(height) pixels are too many")
+        }
+        var pixels = [UInt8](repeating: 0, count: 3 * Int(width) * Int(height))
+        guard
+            tjDecompress2(
+                decoder, bytes, UInt(bytes.count), &pixels, width, 0, height, Int32(TJPF_RGB.rawValue),
+                Int32(TJFLAG_ACCURATEDCT)) == 0
+        else { throw failure() }
+        return RGBImage(width: Int(width), height: Int(height), pixels: pixels)
+    }
+
+    /// Writes without chroma subsampling, since stain colours carry the information.
+    public static func write(_ image: RGBImage, quality: Int = 92, to url: URL) throws(RasterError) {
+        guard let encoder = tjInitCompress() else {
+            throw RasterError(.unwritable, "cannot write JPEG \(url.path): no memory for an encoder")
+        }
+        defer { tjDestroy(encoder) }
+        var buffer: UnsafeMutablePointer<UInt8>?
+        var size: UInt = 0
+        defer { tjFree(buffer) }
+        guard
+            tjCompress2(
+                encoder, image.pixels, Int32(image.width), 0, Int32(image.height), Int32(TJPF_RGB.rawValue), &buffer,
+                &size, Int32(TJSAMP_444.rawValue), Int32(quality), 0) == 0, let buffer
+        else {
+            throw RasterError(.unwritable, "cannot write JPEG \(url.path): \(String(cString: tjGetErrorStr2(encoder)))")
+        }
+        try AtomicFile.write(Data(bytes: buffer, count: Int(size)), to: url)
+    }
+}

@@ -1,0 +1,62 @@
+internal import CPNG
+public import Foundation
+
+/// Reads and writes PNG files through libpng's simplified interface.
+public enum PNG {
+    /// The most pixels that are read: a header of an absurd size must not take the memory of the machine.
+    static let mostPixels = 1 << 28
+
+    public static func readRGB(_ url: URL) throws(RasterError) -> RGBImage {
+        let (width, height, bytes) = try read(url, channels: 3)
+        return RGBImage(width: width, height: height, pixels: bytes)
+    }
+
+    public static func readGray(_ url: URL) throws(RasterError) -> Plane<UInt8> {
+        let (width, height, bytes) = try read(url, channels: 1)
+        return Plane(width: width, height: height, values: bytes)
+    }
+
+    public static func write(_ image: RGBImage, to url: URL) throws(RasterError) {
+        try write(image.pixels, channels: 3, width: image.width, height: image.height, to: url)
+    }
+
+    public static func write(_ image: Plane<UInt8>, to url: URL) throws(RasterError) {
+        try write(image.values, channels: 1, width: image.width, height: image.height, to: url)
+    }
+
+    private static func read(_ url: URL, channels: Int32) throws(RasterError) -> (Int, Int, [UInt8]) {
+        var message = [CChar](repeating: 0, count: 128)
+        var width: Int32 = 0
+        var height: Int32 = 0
+        func failure() -> RasterError {
+            let reason = message.withUnsafeBufferPointer { $0.baseAddress.map { String(cString: $0) } ?? "" }
+            return RasterError(.unreadable, "cannot read PNG \(url.path): \(reason)")
+        }
+        guard graticule_png_read(url.path, channels, &width, &height, nil, 0, &message, message.count) != 0 else {
+            throw failure()
+        }
+        guard width > 0, height > 0, Int(width) * Int(height) <= mostPixels else {
+            throw RasterError(.unreadable, "cannot read PNG \(url.path): \(width)×\(height) pixels are too many")
+        }
+        var bytes = [UInt8](repeating: 0, count: Int(width) * Int(height) * Int(channels))
+        guard
+            graticule_png_read(url.path, channels, &width, &height, &bytes, bytes.count, &message, message.count) != 0
+        else { throw failure() }
+        return (Int(width), Int(height), bytes)
+    }
+
+    private static func write(
+        _ bytes: [UInt8], channels: Int32, width: Int, height: Int, to url: URL
+    ) throws(RasterError) {
+        var message = [CChar](repeating: 0, count: 128)
+        let written = AtomicFile.temporaryName(for: url)
+        guard
+            graticule_png_write(written.path, channels, Int32(width), Int32(height), bytes, &message, message.count) != 0
+        else {
+            let reason = message.withUnsafeBufferPointer { $0.baseAddress.map { String(cString: $0) } ?? "" }
+            try? FileManager.default.removeItem(at: written)
+            throw RasterError(.unwritable, "cannot write PNG \(url.path): \(reason)")
+        }
+        try AtomicFile.rename(written, to: url)
+    }
+}

@@ -1,0 +1,198 @@
+public import Foundation
+
+/// A connected set of pixels as horizontal runs, each pixel with two values.
+public struct PixelComponent: Equatable, Sendable {
+    /// The pixels `columns` of one row; their values begin at `offset` in ``PixelComponent/values``.
+    public struct Run: Equatable, Sendable {
+        public let row: Int32
+        public let columns: Range<Int32>
+        public let offset: Int32
+    }
+
+    public internal(set) var runs: [Run]
+    /// First and second value of each pixel, interleaved, run by run.
+    public internal(set) var values: [UInt8]
+
+    public var pixelCount: Int { values.count / 2 }
+}
+
+/// Finds the 4-connected components of a mask that arrives row by row, and lets go of each as soon as it is closed.
+///
+/// Memory holds the components that touch the last row, never the whole mask: a component that may still grow waits at
+/// the frontier, the rest is returned. The result does not depend on how the rows were grouped into calls.
+public struct StreamingComponents: Sendable {
+    private var open: [Int: PixelComponent] = [:]
+    private var parent: [Int: Int] = [:]
+    private var frontier: [(columns: Range<Int32>, component: Int)] = []
+    private var nextIdentifier = 0
+    /// The row that the next call brings.
+    public private(set) var nextRow: Int
+
+    public init(firstRow: Int = 0) {
+        nextRow = firstRow
+    }
+
+    /// Takes the next row and returns the components that it closes, in order of their first pixel.
+    ///
+    /// - Parameters:
+    ///   - first: the first value of each pixel; a pixel belongs to the mask where it is at least `threshold`.
+    ///   - second: the second value of each pixel.
+    public mutating func append(
+        first: UnsafeBufferPointer<UInt8>, second: UnsafeBufferPointer<UInt8>, threshold: UInt8
+    ) -> [PixelComponent] {
+        let row = Int32(nextRow)
+        nextRow += 1
+        var current: [(columns: Range<Int32>, component: Int)] = []
+        var above = 0
+        var x = 0
+        while x < first.count {
+            guard first[x] >= threshold else {
+                x += 1
+                continue
+            }
+            let start = x
+            while x < first.count, first[x] >= threshold { x += 1 }
+            let columns = Int32(start)..<Int32(x)
+            while above < frontier.count, frontier[above].columns.upperBound <= columns.lowerBound { above += 1 }
+            var owner: Int?
+            var candidate = above
+            while candidate < frontier.count, frontier[candidate].columns.lowerBound < columns.upperBound {
+                let root = root(of: frontier[candidate].component)
+                owner = owner.map { merge($0, root) } ?? root
+                candidate += 1
+            }
+            let component = owner ?? makeComponent()
+            extend(component, row: row, columns: columns, first: first, second: second)
+            current.append((columns, component))
+        }
+        return advance(to: current)
+    }
+
+    /// Closes what is still open: call it after the last row.
+    public mutating func finish() -> [PixelComponent] {
+        advance(to: [])
+    }
+
+    /// Jumps over rows without any pixel of the mask.
+    public mutating func skip(toRow row: Int) -> [PixelComponent] {
+        guard row > nextRow else { return [] }
+        nextRow = row
+        return advance(to: [])
+    }
+
+    private mutating func advance(to current: [(columns: Range<Int32>, component: Int)]) -> [PixelComponent] {
+        let stillOpen = Set(current.map { root(of: $0.component) })
+        var closed: [PixelComponent] = []
+        for run in frontier {
+            let root = root(of: run.component)
+            if !stillOpen.contains(root), let component = open.removeValue(forKey: root) { closed.append(component) }
+        }
+        frontier = current.map { ($0.columns, root(of: $0.component)) }
+        // Every link has been followed by now; only the roots of the frontier are asked for again.
+        parent.removeAll(keepingCapacity: true)
+        return closed.sorted { ($0.runs[0].row, $0.runs[0].columns.lowerBound) < ($1.runs[0].row, $1.runs[0].columns.lowerBound) }
+    }
+
+    private mutating func makeComponent() -> Int {
+        nextIdentifier += 1
+        open[nextIdentifier] = PixelComponent(runs: [], values: [])
+        return nextIdentifier
+    }
+
+    private func root(of identifier: Int) -> Int {
+        var identifier = identifier
+        while let next = parent[identifier] { identifier = next }
+        return identifier
+    }
+
+    private mutating func merge(_ a: Int, _ b: Int) -> Int {
+        let (a, b) = (root(of: a), root(of: b))
+        guard a != b, let first = open[a], let second = open[b] else { return a }
+        // The smaller is copied into the larger, so that a long chain of merges stays linear.
+        let (keep, drop) = first.values.count >= second.values.count ? (a, b) : (b, a)
+        guard let dropped = open.removeValue(forKey: drop) else { return a }
+        let base = Int32(open[keep]?.values.count ?? 0)
+        open[keep]?.values.append(contentsOf: dropped.values)
+        open[keep]?.runs.append(
+            contentsOf: dropped.runs.map {
+                PixelComponent.Run(row: $0.row, columns: $0.columns, offset: $0.offset + base)
+            })
+        parent[drop] = keep
+        return keep
+    }
+
+    private mutating func extend(
+        _ identifier: Int, row: Int32, columns: Range<Int32>, first: UnsafeBufferPointer<UInt8>,
+        second: UnsafeBufferPointer<UInt8>
+    ) {
+        let offset = Int32(open[identifier]?.values.count ?? 0)
+        open[identifier]?.runs.append(PixelComponent.Run(row: row, columns: columns, offset: offset))
+        for x in Int(columns.lowerBound)..<Int(columns.upperBound) {
+            open[identifier]?.values.append(first[x])
+            open[identifier]?.values.append(second[x])
+        }
+    }
+}
+
+extension StreamingComponents {
+    /// The open components as bytes, for a progress mark in the store; little-endian 32-bit numbers.
+    public var frontierData: Data {
+        var data = Data()
+        func put(_ value: Int) { withUnsafeBytes(of: Int32(truncatingIfNeeded: value).littleEndian) { data.append(contentsOf: $0) } }
+        put(nextRow)
+        put(open.count)
+        for (identifier, component) in open.sorted(by: { $0.key < $1.key }) {
+            put(identifier)
+            put(component.runs.count)
+            put(component.values.count)
+            for run in component.runs {
+                put(Int(run.row))
+                put(Int(run.columns.lowerBound))
+                put(Int(run.columns.upperBound))
+                put(Int(run.offset))
+            }
+            data.append(contentsOf: component.values)
+        }
+        return data
+    }
+
+    /// Goes on from a progress mark.
+    ///
+    /// - Throws: ``RasterError`` where the bytes are cut off.
+    public init(frontierData data: Data) throws(RasterError) {
+        var position = data.startIndex
+        func take() throws(RasterError) -> Int {
+            guard position + 4 <= data.endIndex else {
+                throw RasterError(.mismatch, "a progress mark is cut off")
+            }
+            let value = data[position..<(position + 4)].reversed().reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
+            position += 4
+            return Int(Int32(bitPattern: value))
+        }
+        self.init(firstRow: try take())
+        for _ in 0..<(try take()) {
+            let identifier = try take()
+            let runCount = try take()
+            let valueCount = try take()
+            var runs: [PixelComponent.Run] = []
+            for _ in 0..<max(0, runCount) {
+                let row = Int32(try take())
+                let lower = Int32(try take())
+                let upper = Int32(try take())
+                let offset = Int32(try take())
+                guard lower < upper, offset >= 0, Int(offset) + 2 * Int(upper - lower) <= valueCount else {
+                    throw RasterError(.mismatch, "a progress mark is malformed")
+                }
+                runs.append(PixelComponent.Run(row: row, columns: lower..<upper, offset: offset))
+            }
+            guard valueCount >= 0, position + valueCount <= data.endIndex else {
+                throw RasterError(.mismatch, "a progress mark is cut off")
+            }
+            open[identifier] = PixelComponent(runs: runs, values: [UInt8](data[position..<(position + valueCount)]))
+            position += valueCount
+            nextIdentifier = max(nextIdentifier, identifier)
+            for run in runs where Int(run.row) == nextRow - 1 { frontier.append((run.columns, identifier)) }
+        }
+        frontier.sort { $0.columns.lowerBound < $1.columns.lowerBound }
+    }
+}

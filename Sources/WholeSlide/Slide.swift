@@ -1,0 +1,150 @@
+internal import COpenSlide
+public import Foundation
+public import Raster
+
+/// A whole-slide image opened through OpenSlide.
+///
+/// A handle that has failed stays failed in OpenSlide, so after an unreadable region the file is opened anew: the next
+/// region may well be sound.
+///
+/// `@unchecked Sendable`: OpenSlide documents `openslide_t` as safe for concurrent use; the reference to the handle is
+/// guarded by `lock`, and a handle is closed only when its last reader has let go of it.
+public final class Slide: @unchecked Sendable {
+    /// One resolution of the pyramid.
+    public struct Level: Equatable, Sendable {
+        public let width: Int
+        public let height: Int
+        /// Level-0 pixels per pixel of this level.
+        public let downsample: Double
+    }
+
+    public let url: URL
+    /// The file name without its extension: the name under which results and heatmaps refer to the slide.
+    public let name: String
+    public let vendor: String
+    public let levels: [Level]
+    /// OpenSlide's property names and values.
+    public let properties: [String: String]
+    private let lock = NSLock()
+    private var handle: Handle
+
+    /// Owns one `openslide_t`.
+    private final class Handle {
+        let pointer: OpaquePointer
+
+        init?(_ path: String) {
+            guard let pointer = openslide_open(path) else { return nil }
+            self.pointer = pointer
+        }
+
+        deinit {
+            openslide_close(pointer)
+        }
+
+        var error: String? { openslide_get_error(pointer).map { String(cString: $0) } }
+    }
+
+    /// The size of level 0 in pixels.
+    public var width: Int { levels[0].width }
+    public var height: Int { levels[0].height }
+
+    /// Opens a slide.
+    ///
+    /// - Throws: ``SlideError`` with the file's name where it is missing, empty or no slide.
+    public init(_ url: URL) throws(SlideError) {
+        self.url = url
+        name = Slide.name(of: url)
+        let attributes = try? FileManager.default.attributesOfItem(atPath: url.path)
+        guard let attributes else {
+            throw SlideError(.unopenable, "cannot open slide \(url.path): no such file")
+        }
+        if attributes[.type] as? FileAttributeType == .typeRegular, attributes[.size] as? Int == 0 {
+            throw SlideError(.unopenable, "cannot open slide \(url.path): the file is empty")
+        }
+        guard let handle = Handle(url.path) else {
+            throw SlideError(
+                .unopenable, "cannot open slide \(url.path): it is cut off, or no format that OpenSlide \(Slide.libraryVersion) reads")
+        }
+        var levels: [Level] = []
+        var properties: [String: String] = [:]
+        var failure = handle.error
+        if failure == nil {
+            for level in 0..<max(0, openslide_get_level_count(handle.pointer)) {
+                var (width, height): (Int64, Int64) = (0, 0)
+                openslide_get_level_dimensions(handle.pointer, level, &width, &height)
+                levels.append(
+                    Level(width: Int(width), height: Int(height), downsample: openslide_get_level_downsample(handle.pointer, level)))
+            }
+            properties = Slide.properties(of: handle.pointer)
+            failure = handle.error
+        }
+        self.handle = handle
+        self.properties = properties
+        vendor = properties["openslide.vendor"] ?? "unknown"
+        self.levels = levels
+        if let failure {
+            throw SlideError(.unopenable, "cannot open slide \(url.path)", cause: failure)
+        }
+        // OpenSlide takes sizes from file headers; one that no scanner writes would overflow later arithmetic.
+        guard let base = levels.first, base.width > 0, base.height > 0, base.width < 1 << 31, base.height < 1 << 31,
+            levels.allSatisfy({ $0.width > 0 && $0.height > 0 && $0.downsample.isFinite && $0.downsample >= 0.99 })
+        else {
+            throw SlideError(.unopenable, "cannot open slide \(url.path): its header gives impossible dimensions")
+        }
+    }
+
+    /// The version of the OpenSlide library in use.
+    public static var libraryVersion: String { openslide_get_version().map { String(cString: $0) } ?? "unknown" }
+
+    /// A file's name without its extension.
+    public static func name(of url: URL) -> String { url.deletingPathExtension().lastPathComponent }
+
+    private static func properties(of handle: OpaquePointer) -> [String: String] {
+        var result: [String: String] = [:]
+        guard var name = openslide_get_property_names(handle) else { return result }
+        while let pointer = name.pointee {
+            if let value = openslide_get_property_value(handle, pointer) {
+                result[String(cString: pointer)] = String(cString: value)
+            }
+            name += 1
+        }
+        return result
+    }
+
+    /// Reads a rectangle of one level, over white where the slide has no pixels.
+    ///
+    /// - Parameters:
+    ///   - levelX: left edge in pixels of that level; may lie outside the slide.
+    ///   - levelY: top edge in pixels of that level.
+    /// - Throws: ``SlideError`` where the pixels cannot be decoded; other regions can still be read.
+    public func read(level: Int, levelX: Int, levelY: Int, width: Int, height: Int) throws(SlideError) -> RGBImage {
+        let downsample = levels[level].downsample
+        let handle = lock.withLock { self.handle }
+        var buffer = [UInt32](repeating: 0, count: width * height)
+        buffer.withUnsafeMutableBufferPointer { pixels in
+            openslide_read_region(
+                handle.pointer, pixels.baseAddress, Int64((Double(levelX) * downsample).rounded()),
+                Int64((Double(levelY) * downsample).rounded()), Int32(level), Int64(width), Int64(height))
+        }
+        if let error = handle.error {
+            if let fresh = Handle(url.path), fresh.error == nil { lock.withLock { self.handle = fresh } }
+            throw SlideError(
+                .unreadable, "cannot read slide \(url.path) at level \(level), (\(levelX), \(levelY))",
+                cause: error)
+        }
+        var image = RGBImage(width: width, height: height)
+        image.pixels.withUnsafeMutableBufferPointer { target in
+            buffer.withUnsafeBufferPointer { source in
+                for i in 0..<source.count {
+                    // Premultiplied ARGB over white: c + (255 − a).
+                    let pixel = source[i]
+                    let rest = 255 - (pixel >> 24)
+                    target[3 * i] = UInt8(truncatingIfNeeded: min(255, (pixel >> 16 & 0xff) + rest))
+                    target[3 * i + 1] = UInt8(truncatingIfNeeded: min(255, (pixel >> 8 & 0xff) + rest))
+                    target[3 * i + 2] = UInt8(truncatingIfNeeded: min(255, (pixel & 0xff) + rest))
+                }
+            }
+        }
+        return image
+    }
+}

@@ -1,0 +1,94 @@
+public import Raster
+
+/// Which parts of a slide hold tissue, at low resolution.
+public struct TissueMask: Sendable {
+    /// The grid of the mask; its pixels are ``resolution`` µm wide.
+    public let frame: WorkingFrame
+    public let mask: Plane<Bool>
+
+    /// µm per pixel of the mask: a lymphocyte is 7 µm, so that a lone cell off the tissue's edge is still seen.
+    public static let resolution = 8.0
+    /// Mean optical density above which a pixel is no glass, the least and the most that Otsu's threshold may be:
+    /// glass scatters up to 0.02, faint stroma begins near 0.05.
+    static let densityRange: ClosedRange<Float> = 0.025...0.06
+
+    /// Finds tissue by its optical density. A part that cannot be read counts as tissue, so that it is tried, and missed,
+    /// by name.
+    ///
+    /// - Throws: ``SlideError`` where nothing of the slide can be read.
+    public init(slide: Slide, scale: SlideScale) throws(SlideError) {
+        // A slide coarser than the mask's grid gives its own pixels.
+        let resolution = max(TissueMask.resolution, scale.micronsPerPixel)
+        frame = try WorkingFrame(slide: slide, scale: scale, micronsPerPixel: resolution)
+        let reader = WorkingReader(slide: slide, frame: frame)
+        var density = Plane<Float>(width: frame.width, height: frame.height, repeating: 0)
+        // Blocks of 128 mask pixels are at most 4096 level-0 pixels wide at 0.25 µm: 64 MB, whatever the slide.
+        let block = 128
+        var isReadable = false
+        var failure: SlideError?
+        for y in stride(from: 0, to: frame.height, by: block) {
+            for x in stride(from: 0, to: frame.width, by: block) {
+                let (width, height) = (min(block, frame.width - x), min(block, frame.height - y))
+                let image: RGBImage
+                do {
+                    image = try reader.read(x: x, y: y, width: width, height: height)
+                    isReadable = true
+                } catch {
+                    failure = error
+                    image = RGBImage(width: width, height: height, filledWith: (128, 128, 128))
+                }
+                for row in 0..<image.height {
+                    for column in 0..<image.width {
+                        density[x + column, y + row] = TissueMask.density(image[column, row])
+                    }
+                }
+            }
+        }
+        if let failure, !isReadable { throw failure }
+        let threshold = min(
+            TissueMask.densityRange.upperBound,
+            max(TissueMask.densityRange.lowerBound, TissueMask.otsuThreshold(density.values)))
+        mask = density.blurred(sigma: 1).map { $0 > threshold }
+    }
+
+    private static let densityTable: [Float] = ColorDeconvolution.opticalDensityTable
+
+    private static func density(_ color: (UInt8, UInt8, UInt8)) -> Float {
+        (densityTable[Int(color.0)] + densityTable[Int(color.1)] + densityTable[Int(color.2)]) / 3
+    }
+
+    /// The threshold between two classes of values in 0…1 that maximises the variance between them.
+    static func otsuThreshold(_ values: [Float]) -> Float {
+        var histogram = [Double](repeating: 0, count: 256)
+        for value in values { histogram[max(0, min(255, Int(value * 255)))] += 1 }
+        let total = Double(values.count)
+        let sum = histogram.enumerated().reduce(0) { $0 + Double($1.offset) * $1.element }
+        var (weight, partial, best, threshold) = (0.0, 0.0, -1.0, 0)
+        for (value, count) in histogram.enumerated() {
+            weight += count
+            partial += Double(value) * count
+            guard weight > 0, weight < total else { continue }
+            let difference = partial / weight - (sum - partial) / (total - weight)
+            let between = weight * (total - weight) * difference * difference
+            if between > best { (best, threshold) = (between, value) }
+        }
+        return (Float(threshold) + 0.5) / 255
+    }
+
+    /// The area of the tissue in mm².
+    public var areaSquareMillimeters: Double {
+        Double(mask.values.reduce(0) { $0 + ($1 ? 1 : 0) }) * frame.micronsPerPixel * frame.micronsPerPixel / 1e6
+    }
+
+    /// The share of a rectangle in level-0 pixels that is tissue.
+    public func tissueFraction(level0X: Double, level0Y: Double, width: Double, height: Double) -> Double {
+        let x0 = max(0, Int(frame.working(level0X).rounded(.down)))
+        let y0 = max(0, Int(frame.working(level0Y).rounded(.down)))
+        let x1 = min(mask.width, max(x0 + 1, Int(frame.working(level0X + width).rounded(.up))))
+        let y1 = min(mask.height, max(y0 + 1, Int(frame.working(level0Y + height).rounded(.up))))
+        guard x0 < x1, y0 < y1 else { return 0 }
+        var count = 0
+        for y in y0..<y1 { for x in x0..<x1 where mask[x, y] { count += 1 } }
+        return Double(count) / Double((x1 - x0) * (y1 - y0))
+    }
+}

@@ -1,0 +1,49 @@
+import ArgumentParser
+import Foundation
+import Lymphocytes
+import Torch
+
+/// The program's entry: its subcommands parse, call and print.
+@main
+struct GraticuleCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "graticule",
+        abstract: "Label a hundred squares, get every cell.",
+        discussion: """
+            Graticule trains a label super-resolution network from coarse labels alone – a heatmap of how likely each \
+            50 µm region of a slide is to hold tumour-infiltrating lymphocytes – and outlines every lymphocyte on \
+            whole slides. Results go to one SQLite file.
+
+            A first run:  graticule priors → train → segment → evaluate → query
+
+            Exit status: 0 done, 1 failed, 2 usage, 3 some inputs failed and the others are done.
+            For research use only.
+            """,
+        version: "graticule \(GraticuleVersion.current)",
+        subcommands: [TrainCommand.self])
+
+    /// Parses and runs; usage errors end with status 2.
+    static func main() {
+        TorchRuntime.threads = TorchRuntime.availableProcessors()
+        // A reader that goes away (graticule query … | head) ends the program quietly.
+        signal(SIGPIPE, SIG_DFL)
+        do {
+            var command = try parseAsRoot()
+            try command.run()
+        } catch let code as ExitCode {
+            Foundation.exit(code.rawValue)
+        } catch {
+            let status = exitCode(for: error)
+            if status == .success {
+                print(fullMessage(for: error))
+                Foundation.exit(0)
+            }
+            if status == .validationFailure {
+                Console.error(fullMessage(for: error), prefix: "")
+                Foundation.exit(2)
+            }
+            Console.error("\(error)")
+            Foundation.exit(1)
+        }
+    }
+}

@@ -1,0 +1,107 @@
+import ArgumentParser
+import Foundation
+import LabelSuperResolution
+import Lymphocytes
+import Torch
+
+struct TrainCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "train", abstract: "Train a network from slides and heatmaps.",
+        discussion: """
+            Writes a model folder: weights.safetensors, model.json, metrics.csv, previews/ and a checkpoint. An interrupted \
+            run goes on with --resume, to the same weights bit for bit on CPU.
+            """)
+
+    @Option(help: "Folder of slides.") var slides: String
+    @Option(help: "Folder of TIL heatmaps (quip 'prediction-<slide>' text, or WSInfer CSV).") var heatmaps: String
+    @Option(help: "Model folder to write.") var output: String
+    @Option(help: "Priors from 'graticule priors'; without, a default curve from 0 to 40 %.") var priors: String?
+    @Option(help: "fast (CPU, minutes) or paper (Appendix A, for a GPU).") var preset = "fast"
+    @Option(help: "Use only these slides, by name, separated by commas.") var only: String?
+    @Option(help: "Leave these slides out.") var exclude: String?
+    @Option(help: "Steps to train; the preset's number if not given.") var steps: Int?
+    @Option(help: "Seed of everything random.") var seed: UInt64 = 1
+    @Flag(help: "Go on from the folder's checkpoint, if there is one.") var resume = false
+    @Option(help: "cpu, cuda or cuda:N.") var device = "cpu"
+    @Option(help: "µm per level-0 pixel, for slides that do not say it.") var mpp: Double?
+    @Option(help: "Weight of the logarithm in the loss (0 … 1).") var logWeight: Double?
+    @Option(help: "ε of the loss.") var epsilon: Double?
+    @Option(help: "Share of pixels labelled by colour (0 … 1).") var colorLabels: Double?
+    @Option(help: "Stain augmentation, ± this share (0 … 1).") var stainJitter: Double?
+    @Option(help: "U-Net widths by level, separated by commas.") var widths: String?
+
+    func validate() throws {
+        guard TrainingPreset(rawValue: preset) != nil else {
+            throw ValidationError("--preset must be fast or paper, not '\(preset)'.")
+        }
+        guard (steps ?? 1) > 0 else { throw ValidationError("--steps must be at least 1.") }
+        for (name, value) in [("log-weight", logWeight), ("color-labels", colorLabels), ("stain-jitter", stainJitter)] {
+            guard value.map({ (0...1).contains($0) }) ?? true else {
+                throw ValidationError("--\(name) must be between 0 and 1.")
+            }
+        }
+        guard (epsilon ?? 1) > 0 else { throw ValidationError("--epsilon must be above 0.") }
+        if let widths {
+            guard !widths.split(separator: ",").isEmpty, widths.split(separator: ",").allSatisfy({ (Int($0) ?? 0) > 0 })
+            else { throw ValidationError("--widths must be numbers separated by commas, such as 16,32.") }
+        }
+    }
+
+    private func settings() -> TrainingConfiguration {
+        var configuration = (TrainingPreset(rawValue: preset) ?? .fast)
+            .configuration(inputChannels: InputEncoding.rgbStains.channels, labels: 2, seed: seed)
+        if let logWeight { configuration.criterion.logWeight = logWeight }
+        if let epsilon { configuration.criterion.epsilon = epsilon }
+        if let colorLabels { configuration.colorLabelFraction = colorLabels }
+        if let stainJitter { configuration.stainJitter = stainJitter }
+        if let widths { configuration.architecture.widths = widths.split(separator: ",").compactMap { Int($0) } }
+        return configuration
+    }
+
+    func run() throws {
+        func names(_ list: String?) -> Set<String> { Set((list ?? "").split(separator: ",").map(String.init)) }
+        var training = Training(
+            slides: URL(fileURLWithPath: slides), heatmaps: URL(fileURLWithPath: heatmaps),
+            output: URL(fileURLWithPath: output), configuration: settings())
+        training.only = names(only)
+        training.exclude = names(exclude)
+        training.givenScale = mpp
+        training.device = try Device(device)
+        training.priors = try priors.map { try LabelPriors(contentsOf: URL(fileURLWithPath: $0)) }
+        let steps = steps ?? training.configuration.steps
+        let line = ProgressLine()
+        let outcome = try training.run(steps: steps, resume: resume) { event in
+            switch event {
+            case .leftOut(let failure): Console.error("left out: \(failure.message)")
+            case .ready(let slides, let regions, let priors):
+                for slide in slides {
+                    Console.note("\(slide.name): \(slide.regions) regions to train on, \(slide.validationRegions) held out")
+                }
+                Console.note("regions per class: \(regions.map(String.init).joined(separator: " ")); priors from \(priors.origin)")
+            case .progress(let progress): show(progress, on: line)
+            }
+        }
+        line.end()
+        if let validation = outcome.model.validation {
+            print(
+                String(
+                    format: "trained %d steps; on held-out regions: correlation %.3f, mean |μ − η| %.3f", outcome.model.steps,
+                    validation.correlation, validation.absoluteError))
+        } else {
+            print("trained \(outcome.model.steps) steps; too few regions to hold any out for validation")
+        }
+        print("model: \(output)")
+        if !outcome.failures.isEmpty { throw ExitCode(3) }
+    }
+
+    private func show(_ progress: Trainer.Progress, on line: ProgressLine) {
+        var text = String(
+            format: "step %d/%d  loss %.3f  %.2f s/step  %@ left", progress.step, progress.steps, progress.loss,
+            progress.secondsPerStep, Console.duration(progress.secondsLeft))
+        if let validation = progress.validation {
+            text += String(format: "  held out: correlation %.3f, mismatch %.2f", validation.correlation, validation.mismatch)
+        }
+        line.show(text, force: progress.validation != nil)
+        if progress.validation != nil { line.end() }
+    }
+}
