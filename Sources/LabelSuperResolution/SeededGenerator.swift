@@ -26,3 +26,11 @@ public struct SeededGenerator: RandomNumberGenerator, Sendable {
         return radius * Double.random(in: 0..<(2 * .pi), using: &self).cosine
     }
 }
+
+extension SeededGenerator {
+    /// The first number of a stream: a seed for something that has streams of its own.
+    public static func draw(seed: UInt64, stream: UInt64) -> UInt64 {
+        var generator = SeededGenerator(seed: seed, stream: stream)
+        return generator.next()
+    }
+}

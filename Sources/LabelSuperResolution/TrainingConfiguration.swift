@@ -27,7 +27,10 @@ public struct TrainingConfiguration: Codable, Equatable, Sendable {
     public var pixelWeight: Double
     /// The share of each image's pixels that colour labels as background.
     public var colorLabelFraction: Double
-    /// Stain augmentation: factors of haematoxylin and eosin are drawn from 1 ± this.
+    /// Coarse classes are drawn in proportion to their frequency to this power: 0 draws each equally often (paper
+    /// Appendix A), 1 as they come. In between, the many regions without lymphocytes show enough of their variety.
+    public var frequencyExponent: Double
+    /// Stain augmentation: factors of haematoxylin and eosin are drawn from 1 ± this, offsets from ± a sixth of it.
     public var stainJitter: Double
     public var seed: UInt64
 
@@ -58,12 +61,12 @@ public enum TrainingPreset: String, CaseIterable, Sendable {
         case .fast:
             TrainingConfiguration(
                 architecture: UNetArchitecture(
-                    inputChannels: inputChannels, labels: labels, widths: [16, 32], convolutionsPerLevel: 2,
+                    inputChannels: inputChannels, labels: labels, widths: [16, 16, 32], convolutionsPerLevel: 2,
                     batchNormMomentum: 0.1),
                 optimizer: .adam, learningRate: 2e-3, schedule: .cosine(warmup: 50, length: 600), batchSize: 6,
                 steps: 600, gradientNorm: 1, averaging: 0.99,
                 criterion: StatisticsMatching(epsilon: 0.03, logWeight: 0.3), pixelWeight: 1,
-                colorLabelFraction: 0.2, stainJitter: 0.15, seed: seed)
+                colorLabelFraction: 0.2, frequencyExponent: 0.5, stainJitter: 0.3, seed: seed)
         case .paper:
             TrainingConfiguration(
                 architecture: UNetArchitecture(
@@ -71,7 +74,7 @@ public enum TrainingPreset: String, CaseIterable, Sendable {
                     convolutionsPerLevel: 3, batchNormMomentum: 0.1),
                 optimizer: .rmsprop, learningRate: 1e-3, schedule: .steps(every: 6000), batchSize: 20, steps: 14_000,
                 gradientNorm: nil, averaging: nil, criterion: StatisticsMatching(epsilon: 0.03, logWeight: 1),
-                pixelWeight: 1, colorLabelFraction: 0.2, stainJitter: 0, seed: seed)
+                pixelWeight: 1, colorLabelFraction: 0.2, frequencyExponent: 0, stainJitter: 0, seed: seed)
         }
     }
 }

@@ -1,3 +1,4 @@
+internal import Foundation
 public import LabelSuperResolution
 internal import Raster
 internal import WholeSlide
@@ -103,13 +104,12 @@ public struct TrainingSet: BlockSource {
 
     public func batch(step: Int, count: Int) throws -> BlockBatch {
         var generator = SeededGenerator(seed: configuration.seed, stream: UInt64(step))
-        let occupied = training.indices.filter { !training[$0].isEmpty }
         var input: [Float] = []
         var classes: [Int?] = []
         var pixelLabels: [Int8] = []
         input.reserveCapacity(count * encoding.channels * layout.imageSide * layout.imageSide)
         for _ in 0..<count {
-            let drawn = occupied[Int.random(in: 0..<occupied.count, using: &generator)]
+            let drawn = drawClass(using: &generator)
             let place = training[drawn][Int.random(in: 0..<training[drawn].count, using: &generator)]
             // The drawn region is any one of the image's blocks.
             let n = layout.blocksPerSide
@@ -123,6 +123,17 @@ public struct TrainingSet: BlockSource {
         }
         return BlockBatch(
             layout: layout, channels: encoding.channels, input: input, classes: classes, pixelLabels: pixelLabels)
+    }
+
+    /// A class, with a probability in proportion to a power of its frequency.
+    private func drawClass(using generator: inout SeededGenerator) -> Int {
+        let weights = training.map { $0.isEmpty ? 0 : pow(Double($0.count), configuration.frequencyExponent) }
+        var rest = Double.random(in: 0..<weights.reduce(0, +), using: &generator)
+        for (index, weight) in weights.enumerated() where weight > 0 {
+            rest -= weight
+            if rest < 0 { return index }
+        }
+        return weights.lastIndex { $0 > 0 } ?? 0
     }
 
     private func draw(

@@ -64,8 +64,8 @@ public struct LineChart: Sendable {
         }
         for (index, line) in series.filter({ !$0.name.isEmpty }).enumerated() {
             let y = bottom - 18 - 22 * Double(series.filter { !$0.name.isEmpty }.count - 1 - index)
-            canvas.line([(right - 250, y - 4), (right - 222, y - 4)], color: line.color, width: 2.5)
-            canvas.text(line.name, x: right - 214, y: y, size: 12.5)
+            canvas.line([(right - 290, y - 4), (right - 262, y - 4)], color: line.color, width: 2.5)
+            canvas.text(line.name, x: right - 254, y: y, size: 12.5)
         }
         return canvas.rendered()
     }

@@ -81,7 +81,7 @@ public struct PyramidTIFF: Sendable {
         let vendor =
             "Aperio Image Library, written by Graticule\n\(self.width)x\(self.height) [0,0 \(width)x\(height)] "
             + "(\(PyramidTIFF.tileSide)x\(PyramidTIFF.tileSide)) JPEG/RGB Q=\(quality)|AppMag = "
-            + "\(Int((10 / micronsPerPixel).rounded()))|MPP = \(micronsPerPixel)|\(description)"
+            + "\(Int((10 / micronsPerPixel).rounded()))|MPP = \(micronsPerPixel)|Description = \(description)"
         let side = UInt32(PyramidTIFF.tileSide)
         let calls: [Int32] = [
             graticule_tiff_set_u32(tiff, UInt32(TIFFTAG_IMAGEWIDTH), UInt32(width)),

@@ -166,6 +166,11 @@ extension ResultStore {
         }
     }
 
+    /// Removes a run with everything that it has stored.
+    public func discardRun(_ run: Int64) throws(StoreError) {
+        try write { db in try db.execute(sql: "DELETE FROM run WHERE id = ?", arguments: [run]) }
+    }
+
     /// The number of cells that a run has stored.
     public func cellCount(run: Int64) throws(StoreError) -> Int {
         try read { db in

@@ -20,7 +20,10 @@ struct GraticuleCommand: ParsableCommand {
             For research use only.
             """,
         version: "graticule \(GraticuleVersion.current)",
-        subcommands: [TrainCommand.self])
+        subcommands: [
+            PhantomCommand.self, InspectCommand.self, PriorsCommand.self, TrainCommand.self, SegmentCommand.self,
+            EvaluateCommand.self, EvaluateCellsCommand.self, QueryCommand.self,
+        ])
 
     /// Parses and runs; usage errors end with status 2.
     static func main() {

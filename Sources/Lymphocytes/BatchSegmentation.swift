@@ -1,0 +1,88 @@
+public import Foundation
+internal import ResultStore
+
+/// Segments many slides, several at once; a bad one costs only itself.
+public struct BatchSegmentation: Sendable {
+    public let segmenter: SlideSegmenter
+    public let workers: Int
+
+    public init(segmenter: SlideSegmenter, workers: Int) {
+        self.segmenter = segmenter
+        self.workers = max(1, workers)
+    }
+
+    /// How one slide ended.
+    public enum Result: Sendable {
+        case done(SlideSegmenter.Outcome)
+        case failed(FailedInput)
+    }
+
+    /// Segments the slides and returns how each ended, in the given order.
+    ///
+    /// - Parameters:
+    ///   - progress: called from several threads, one call at a time.
+    ///   - finished: the same.
+    /// - Throws: where the store itself cannot be written: that concerns every slide.
+    public func run(
+        _ slides: [URL], progress: @Sendable (SlideSegmenter.Progress) -> Void, finished: @Sendable (Result) -> Void
+    ) throws -> [Result] {
+        let modelID = try segmenter.registerModel()
+        let duplicates = Dictionary(grouping: slides, by: { $0.deletingPathExtension().lastPathComponent })
+            .filter { $0.value.count > 1 }
+        let shared = Shared(count: slides.count)
+        // Blocking C calls get threads of their own, not the cooperative pool.
+        DispatchQueue.concurrentPerform(iterations: min(workers, max(1, slides.count))) { _ in
+            while let index = shared.next() {
+                let url = slides[index]
+                let name = url.deletingPathExtension().lastPathComponent
+                let result: Result
+                do {
+                    if let twins = duplicates[name], twins.first != url {
+                        throw WorkError(
+                            .input, "\(url.path) has the same name as \(twins[0].path): results go by name, rename one of them")
+                    }
+                    result = .done(
+                        try segmenter.segment(url, modelID: modelID) { report in shared.serially { progress(report) } })
+                } catch let error as StoreError where error.code == .storage {
+                    shared.stop(error)
+                    result = .failed(FailedInput(name: url.lastPathComponent, error: error))
+                } catch {
+                    result = .failed(FailedInput(name: url.lastPathComponent, error: error))
+                }
+                shared.put(result, at: index)
+                shared.serially { finished(result) }
+            }
+        }
+        if let failure = shared.failure { throw failure }
+        return shared.results.compactMap { $0 }
+    }
+
+    /// What the workers share.
+    ///
+    /// `@unchecked Sendable`: every access to the mutable state is under `lock`.
+    private final class Shared: @unchecked Sendable {
+        private let lock = NSLock()
+        private let output = NSLock()
+        private var position = 0
+        private var stored: [Result?]
+        private var fatal: (any Error)?
+
+        init(count: Int) {
+            stored = [Result?](repeating: nil, count: count)
+        }
+
+        func next() -> Int? {
+            lock.withLock {
+                guard fatal == nil, position < stored.count else { return nil }
+                position += 1
+                return position - 1
+            }
+        }
+
+        func put(_ result: Result, at index: Int) { lock.withLock { stored[index] = result } }
+        func stop(_ error: any Error) { lock.withLock { fatal = error } }
+        func serially(_ body: () -> Void) { output.withLock(body) }
+        var failure: (any Error)? { lock.withLock { fatal } }
+        var results: [Result?] { lock.withLock { stored } }
+    }
+}

@@ -1,0 +1,42 @@
+public import Foundation
+public import LabelSuperResolution
+internal import WholeSlide
+
+/// The counts of lymphocytes in sampled regions: `class,slide,x,y,lymphocytes`.
+public enum CountTable {
+    /// Pixels of a lymphocyte nucleus at the working scale: 7 µm across is 154 px at 0.5 µm (METHOD §3).
+    public static let nucleusPixels = 154.0
+    /// Pixels of a region at the working scale.
+    public static let regionPixels = 10_000.0
+
+    /// Reads a filled-in table and makes priors of it.
+    ///
+    /// - Throws: where a count is missing or no count, or a class was not counted at all.
+    public static func priors(_ url: URL, classes: CoarseClasses = CoarseClasses()) throws -> LabelPriors {
+        let table = try CSVTable(url, requiring: ["class", "lymphocytes"])
+        var counts = [[Double]](repeating: [], count: classes.count)
+        for row in table.rows {
+            let known = try row.number("class")
+            guard known == known.rounded(), known >= 0, known < Double(classes.count) else {
+                throw WorkError(.input, "\(url.path) line \(row.line): class \(known) is not one of 0 … \(classes.count - 1)")
+            }
+            guard !(try row.text("lymphocytes")).trimmingCharacters(in: .whitespaces).isEmpty else {
+                throw WorkError(
+                    .input, "\(url.path) line \(row.line): 'lymphocytes' is empty: count them on the contact sheet and fill it in")
+            }
+            let count = try row.number("lymphocytes")
+            guard count >= 0, count <= regionPixels else {
+                throw WorkError(.input, "\(url.path) line \(row.line): \(count) is no count of lymphocytes")
+            }
+            counts[Int(known)].append(count)
+        }
+        let missing = counts.indices.filter { counts[$0].isEmpty }
+        guard missing.isEmpty else {
+            throw WorkError(
+                .input,
+                "\(url.path) has no counted region of class \(missing.map(String.init).joined(separator: ", ")): every class needs some")
+        }
+        return try LabelPriors.fromCounts(
+            counts, label: "lymphocyte", objectPixels: nucleusPixels, blockPixels: regionPixels)
+    }
+}

@@ -1,0 +1,40 @@
+public import Foundation
+public import LabelSuperResolution
+internal import Raster
+internal import WholeSlide
+
+/// Priors from fine masks: the true fraction of lymphocyte pixels in each coarse region.
+public enum MaskPriors {
+    /// Reads, for every heatmap, the mask `<slide>*.png` at level 0 (non-zero = lymphocyte).
+    ///
+    /// - Throws: where no mask has a heatmap, a mask does not cover its heatmap, or a class does not occur.
+    public static func read(masks: URL, heatmaps: URL, classes: CoarseClasses = CoarseClasses()) throws -> LabelPriors {
+        let names = ((try? FileManager.default.contentsOfDirectory(atPath: masks.path)) ?? [])
+            .filter { $0.hasSuffix(".png") && !$0.hasPrefix(".") }.sorted()
+        guard !names.isEmpty else { throw WorkError(.input, "folder \(masks.path) holds no masks (<slide>.png)") }
+        var fractions = [[Double]](repeating: [], count: classes.count)
+        var used = 0
+        for name in names {
+            let stem = String(name.prefix { $0 != "." })
+            guard let file = SlideFolder.heatmap(forSlideNamed: stem, in: heatmaps) else { continue }
+            used += 1
+            let mask = try PNG.readGray(masks.appendingPathComponent(name))
+            let heatmap = try Heatmap(file)
+            let side = Int(heatmap.level0Side.rounded())
+            for region in heatmap.regions {
+                let (x, y) = (Int(region.level0X.rounded()), Int(region.level0Y.rounded()))
+                guard x >= 0, y >= 0, x + side <= mask.width, y + side <= mask.height else {
+                    throw WorkError(
+                        .input,
+                        "mask \(name) has \(mask.width)×\(mask.height) px, but its heatmap has a region at (\(x), \(y)): masks must "
+                            + "be at level 0")
+                }
+                var count = 0
+                for row in y..<(y + side) { for column in x..<(x + side) where mask[column, row] != 0 { count += 1 } }
+                fractions[classes.index(of: region.probability)].append(Double(count) / Double(side * side))
+            }
+        }
+        guard used > 0 else { throw WorkError(.input, "no mask in \(masks.path) has a heatmap in \(heatmaps.path)") }
+        return try LabelPriors.fromFractions(fractions, label: "lymphocyte")
+    }
+}

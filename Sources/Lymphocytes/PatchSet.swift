@@ -1,0 +1,123 @@
+public import Foundation
+internal import Raster
+internal import WholeSlide
+
+/// A patch classification set: small images around a nucleus, labelled as lymphocyte or not.
+public struct PatchSet: Sendable {
+    /// One image of the set.
+    public struct Patch: Sendable {
+        /// Name within the set's folder.
+        public let file: String
+        public let label: String
+        public let isLymphocyte: Bool
+        /// µm per pixel.
+        public let micronsPerPixel: Double
+        /// Where the patch was cut from, if the set says so.
+        public let source: String?
+    }
+
+    public let folder: URL
+    public let patches: [Patch]
+
+    public var name: String { folder.lastPathComponent }
+
+    /// Labels that mean lymphocyte, in lower case.
+    public static let positiveLabels: Set<String> = [
+        "lymphocyte", "lymphocytes", "til", "tils", "inflammatory", "positive", "pos", "1", "true", "yes",
+    ]
+    /// Of the files that are patches in folders by class.
+    private static let imageExtensions: Set<String> = ["jpg", "jpeg", "png"]
+
+    /// Reads `labels.csv` (file, label, mpp), or one subfolder per class.
+    ///
+    /// - Parameter givenScale: µm per pixel where the set does not say it.
+    /// - Throws: ``SlideError`` or ``WorkError`` where the folder is no patch set.
+    public init(_ folder: URL, givenScale: Double?) throws {
+        self.folder = folder
+        let table = folder.appendingPathComponent("labels.csv")
+        if FileManager.default.fileExists(atPath: table.path) {
+            patches = try PatchSet.read(table, givenScale: givenScale)
+        } else {
+            patches = try PatchSet.readFolders(folder, givenScale: givenScale)
+        }
+        guard patches.contains(where: \.isLymphocyte), patches.contains(where: { !$0.isLymphocyte }) else {
+            throw WorkError(
+                .input,
+                "patch set \(folder.path) needs lymphocytes and others; labels that mean lymphocyte: "
+                    + PatchSet.positiveLabels.sorted().joined(separator: ", "))
+        }
+    }
+
+    private static func read(_ url: URL, givenScale: Double?) throws -> [Patch] {
+        let table = try CSVTable(url, requiring: ["file", "label"])
+        return try table.rows.map { row in
+            let scale: Double
+            if let givenScale {
+                scale = givenScale
+            } else if row.has("mpp") {
+                scale = try row.number("mpp")
+            } else {
+                throw WorkError(.input, "\(url.path) has no column 'mpp': give µm per pixel with --mpp")
+            }
+            guard scale > 0.01, scale < 100 else {
+                throw WorkError(.input, "\(url.path) line \(row.line): \(scale) is no size of a pixel in µm")
+            }
+            let label = try row.text("label")
+            let file = try row.text("file")
+            guard !file.hasPrefix("/"), !file.split(separator: "/").contains("..") else {
+                throw WorkError(.input, "\(url.path) line \(row.line): '\(file)' lies outside the patch set")
+            }
+            return Patch(
+                file: file, label: label, isLymphocyte: positiveLabels.contains(label.lowercased()), micronsPerPixel: scale,
+                source: row.has("slide") ? try row.text("slide") : row.has("source") ? try row.text("source") : nil)
+        }
+    }
+
+    private static func readFolders(_ folder: URL, givenScale: Double?) throws -> [Patch] {
+        guard let names = try? FileManager.default.contentsOfDirectory(atPath: folder.path) else {
+            throw WorkError(.input, "there is no patch set at \(folder.path)")
+        }
+        var patches: [(String, String)] = []
+        for label in names.sorted() where !label.hasPrefix(".") {
+            let files = (try? FileManager.default.contentsOfDirectory(atPath: folder.appendingPathComponent(label).path)) ?? []
+            for file in files.sorted() where imageExtensions.contains((file as NSString).pathExtension.lowercased()) {
+                patches.append((label, "\(label)/\(file)"))
+            }
+        }
+        guard !patches.isEmpty else {
+            throw WorkError(.input, "\(folder.path) is no patch set: it has neither labels.csv nor one folder per class")
+        }
+        guard let givenScale, givenScale > 0.01, givenScale < 100 else {
+            throw WorkError(.input, "patch set \(folder.path) does not say how large its pixels are: give --mpp")
+        }
+        return patches.map {
+            Patch(
+                file: $1, label: $0, isLymphocyte: positiveLabels.contains($0.lowercased()), micronsPerPixel: givenScale,
+                source: nil)
+        }
+    }
+
+    /// The slides among `names` that the set seems to be cut from: named by its source column, or by the folder.
+    public func slides(among names: [String]) -> [String] {
+        let sources = Set(patches.compactMap { $0.source.map { String($0.prefix { $0 != "#" }) } })
+        return names.filter { sources.contains($0) || name == $0 || name.hasPrefix("\($0)-") || name.hasPrefix("\($0)_") }
+    }
+
+    /// The pixels of a patch on the working grid, the patch's middle in the middle.
+    func image(of patch: Patch, workingMicronsPerPixel: Double) throws -> RGBImage {
+        let url = folder.appendingPathComponent(patch.file)
+        let image = url.pathExtension.lowercased() == "png" ? try PNG.readRGB(url) : try JPEG.readRGB(url)
+        let scale = workingMicronsPerPixel / patch.micronsPerPixel
+        guard abs(scale - 1) > 0.01 else { return image }
+        let width = Int(Double(image.width) / scale)
+        let height = Int(Double(image.height) / scale)
+        guard width > 0, height > 0 else {
+            throw WorkError(.input, "patch \(url.path) is smaller than one pixel at \(workingMicronsPerPixel) µm")
+        }
+        let resampling = AreaResampling(scale: scale)
+        let columns = resampling.finePixels(start: 0, count: width)
+        let rows = resampling.finePixels(start: 0, count: height)
+        return resampling.resampled(
+            image.cropped(x: 0, y: 0, width: columns.count, height: rows.count), x: 0, y: 0, width: width, height: height)
+    }
+}

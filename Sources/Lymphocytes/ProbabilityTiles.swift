@@ -1,0 +1,43 @@
+internal import LabelSuperResolution
+public import Raster
+public import WholeSlide
+
+/// The network's output for the tiles of a slide, each computed with enough of its surroundings that joined tiles equal
+/// one pass over the whole slide.
+public struct ProbabilityTiles: Sendable {
+    let reader: WorkingReader
+    let model: SegmentationModel
+
+    public init(reader: WorkingReader, model: SegmentationModel) {
+        self.reader = reader
+        self.model = model
+    }
+
+    /// A tile's own part, without the halo.
+    public struct Output: Sendable {
+        public let logOdds: Plane<Float>
+        public let hematoxylin: Plane<Float>
+    }
+
+    /// Computes a tile; its origin must be a multiple of the pooling grid.
+    ///
+    /// - Throws: ``SlideError`` where its pixels cannot be read.
+    public func output(of tile: TileGrid.Tile) throws -> Output {
+        let halo = model.network.architecture.halo
+        let multiple = model.network.architecture.gridMultiple
+        // Tiles at the right and lower edge are made up to the grid with what lies beyond: white.
+        let width = (tile.width + multiple - 1) / multiple * multiple + 2 * halo
+        let height = (tile.height + multiple - 1) / multiple * multiple + 2 * halo
+        let image = try reader.read(x: tile.x - halo, y: tile.y - halo, width: width, height: height)
+        var values: [Float] = []
+        values.reserveCapacity(model.encoding.channels * width * height)
+        model.encoding.append(image, to: &values)
+        let logOdds = try model.network.logOdds(
+            ImageBatch(count: 1, channels: model.encoding.channels, height: height, width: width, values: values))
+        let own = image.cropped(x: halo, y: halo, width: tile.width, height: tile.height)
+        return Output(
+            logOdds: Plane(width: width, height: height, values: logOdds)
+                .cropped(x: halo, y: halo, width: tile.width, height: tile.height),
+            hematoxylin: ColorDeconvolution.hematoxylinEosin.hematoxylin(own))
+    }
+}

@@ -1,0 +1,38 @@
+public import Foundation
+public import LabelSuperResolution
+public import Torch
+
+/// A trained lymphocyte model, ready to run.
+public struct SegmentationModel: Sendable {
+    public let network: any SegmentationNetwork
+    public let description: ModelDescription
+    public let encoding: InputEncoding
+    /// Changes with the weights.
+    public let fingerprint: String
+    public let folder: URL
+
+    /// Loads a model folder.
+    ///
+    /// - Throws: where the folder is incomplete, cut off, or no lymphocyte model.
+    public init(_ folder: URL, device: Device = .cpu) throws {
+        let files = ModelFolder(folder)
+        let loaded = try files.load(device: device)
+        network = loaded.network
+        description = loaded.description
+        encoding = try InputEncoding(of: loaded.description)
+        fingerprint = try files.fingerprint()
+        self.folder = folder
+    }
+
+    /// A model from parts, for tests and experiments.
+    public init(
+        network: any SegmentationNetwork, description: ModelDescription, encoding: InputEncoding, fingerprint: String,
+        folder: URL
+    ) {
+        self.network = network
+        self.description = description
+        self.encoding = encoding
+        self.fingerprint = fingerprint
+        self.folder = folder
+    }
+}

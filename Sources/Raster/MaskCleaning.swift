@@ -1,0 +1,56 @@
+extension Plane where Element == Bool {
+    /// The mask with every hole filled that does not reach the plane's edge; holes are 8-connected, as the mask is 4-.
+    public func withoutHoles() -> Plane<Bool> {
+        var outside = Plane<Bool>(width: width, height: height, repeating: false)
+        var stack: [Int] = []
+        func visit(_ x: Int, _ y: Int) {
+            let i = y * width + x
+            if !values[i], !outside.values[i] {
+                outside.values[i] = true
+                stack.append(i)
+            }
+        }
+        for x in 0..<width {
+            visit(x, 0)
+            visit(x, height - 1)
+        }
+        for y in 0..<height {
+            visit(0, y)
+            visit(width - 1, y)
+        }
+        while let i = stack.popLast() {
+            let (x, y) = (i % width, i / width)
+            for ny in Swift.max(0, y - 1)...Swift.min(height - 1, y + 1) {
+                for nx in Swift.max(0, x - 1)...Swift.min(width - 1, x + 1) { visit(nx, ny) }
+            }
+        }
+        return outside.map { !$0 }
+    }
+
+    /// The largest 4-connected component; the first of several equal ones.
+    public func largestComponent() -> Plane<Bool> {
+        var seen = Plane<Bool>(width: width, height: height, repeating: false)
+        var best: [Int] = []
+        for start in values.indices where values[start] && !seen.values[start] {
+            var component = [start]
+            seen.values[start] = true
+            var next = 0
+            while next < component.count {
+                let (x, y) = (component[next] % width, component[next] / width)
+                next += 1
+                for (nx, ny) in [(x - 1, y), (x + 1, y), (x, y - 1), (x, y + 1)] {
+                    guard nx >= 0, ny >= 0, nx < width, ny < height else { continue }
+                    let i = ny * width + nx
+                    if values[i], !seen.values[i] {
+                        seen.values[i] = true
+                        component.append(i)
+                    }
+                }
+            }
+            if component.count > best.count { best = component }
+        }
+        var result = Plane<Bool>(width: width, height: height, repeating: false)
+        for i in best { result.values[i] = true }
+        return result
+    }
+}

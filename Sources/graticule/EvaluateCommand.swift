@@ -1,0 +1,81 @@
+import ArgumentParser
+import Foundation
+import LabelSuperResolution
+import Lymphocytes
+import ResultStore
+
+struct EvaluateCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "evaluate", abstract: "Score a model on a patch classification set.",
+        discussion: """
+            The set is a folder with labels.csv (file, label, mpp) or one subfolder per class. Prints the AUC with its 95 % \
+            interval (DeLong), beside that of darkness alone: the mean haematoxylin at the centre, without any training.
+            """)
+
+    @Argument(help: "Folder of the patch set.") var patches: String
+    @Option(help: "Model folder.") var model: String
+    @Option(help: "SQLite file to store the scores in.") var results: String?
+    @Option(help: "centre: log-odds at the centre pixel; disc: their mean over a disc inside the nucleus.") var score = "centre"
+    @Flag(help: "Print JSON.") var json = false
+    @Option(help: "PNG file for the ROC curve; beside the results where they are stored.") var roc: String?
+    @Option(help: "µm per pixel of the patches, where the set does not say it.") var mpp: Double?
+    @Flag(help: "Score even on patches of slides that the model was trained on.") var allowTrainingSlides = false
+
+    func validate() throws {
+        guard PatchScore(rawValue: score) != nil else {
+            throw ValidationError("--score must be centre or disc, not '\(score)'.")
+        }
+    }
+
+    func run() throws {
+        let loaded = try SegmentationModel(URL(fileURLWithPath: model))
+        let set = try PatchSet(URL(fileURLWithPath: patches), givenScale: mpp)
+        let method = PatchScore(rawValue: score) ?? .centre
+        let shared = set.slides(among: loaded.description.slides.map(\.name))
+        guard shared.isEmpty || allowTrainingSlides else {
+            throw ValidationError(
+                "The model was trained on \(shared.joined(separator: ", ")), from which \(set.name) is cut; such a score tells "
+                    + "nothing. Use other patches, or --allow-training-slides.")
+        }
+        let store = try results.map { try ResultStore(URL(fileURLWithPath: $0)) }
+        let line = ProgressLine()
+        let evaluation = try PatchEvaluation(set, model: loaded, score: method) { done, all in
+            line.show("patch \(done)/\(all)")
+        }
+        line.end()
+        try store.map { try evaluation.save(in: $0, set: set, model: loaded, score: method) }
+        let chart = roc ?? results.map { ($0 as NSString).deletingPathExtension + "-roc-\(set.name)-\(score).png" }
+        if let chart {
+            try evaluation.writeChart(
+                to: URL(fileURLWithPath: chart), set: set.name, model: loaded.folder.lastPathComponent, score: method)
+        }
+        for failure in evaluation.failures { Console.error(failure.message) }
+        try show(evaluation, set: set, chart: chart)
+        if !evaluation.failures.isEmpty { throw ExitCode(3) }
+    }
+
+    private struct Report: Encodable {
+        let patchSet: String
+        let score: String
+        let auc: AreaUnderCurve
+        let darkness: AreaUnderCurve
+        let failed: [String]
+    }
+
+    private func show(_ evaluation: PatchEvaluation, set: PatchSet, chart: String?) throws {
+        if json {
+            try Console.json(
+                Report(
+                    patchSet: set.name, score: score, auc: evaluation.auc, darkness: evaluation.darkness,
+                    failed: evaluation.failures.map(\.name)))
+            return
+        }
+        func row(_ name: String, _ auc: AreaUnderCurve) -> String {
+            String(format: "%@ AUC %.3f (95 %% interval %.3f–%.3f)", name, auc.value, auc.lower, auc.upper)
+        }
+        print("\(set.name): \(evaluation.auc.positives) lymphocytes, \(evaluation.auc.negatives) others")
+        print(row("model, \(score.padding(toLength: 8, withPad: " ", startingAt: 0))", evaluation.auc))
+        print(row("darkness alone ", evaluation.darkness))
+        if let chart { print("ROC curve: \(chart)") }
+    }
+}

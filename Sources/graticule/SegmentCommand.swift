@@ -1,0 +1,107 @@
+import ArgumentParser
+import Foundation
+import Lymphocytes
+import ResultStore
+import Torch
+import WholeSlide
+
+struct SegmentCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "segment", abstract: "Outline every lymphocyte of slides into one SQLite file.",
+        discussion: """
+            A run that was interrupted goes on where it stopped when the same command is given again; finished slides are left \
+            alone. A slide that cannot be used is named at the end, and the exit status is 3.
+            """)
+
+    @Argument(help: "Slide files, or folders of slides.") var slides: [String]
+    @Option(help: "Model folder from 'graticule train'.") var model: String
+    @Option(help: "SQLite file for the results; made, or added to.") var results: String
+    @Option(help: "µm per level-0 pixel, for slides that do not say it.") var mpp: Double?
+    @Option(help: "Pixels with at least this probability are lymphocyte.") var threshold = 0.5
+    @Option(help: "Slides to work on at once.") var workers = 1
+    @Option(help: "Folder of heatmaps to compare each region with.") var heatmaps: String?
+    @Option(help: "cpu, cuda or cuda:N.") var device = "cpu"
+    @Option(help: "Side of a tile in working pixels, a multiple of 64.") var tile = 512
+    @Option(help: "Least area of a cell in µm².") var leastArea = CellOutliner.defaultLeastArea
+    @Option(help: "How deep a neck must be to cut touching cells apart, µm.") var splitDepth = CellOutliner.defaultSplitDepth
+
+    func validate() throws {
+        guard !slides.isEmpty else { throw ValidationError("Give at least one slide or folder.") }
+        guard threshold > 0, threshold < 1 else { throw ValidationError("--threshold must be between 0 and 1.") }
+        guard (1...256).contains(workers) else { throw ValidationError("--workers must be between 1 and 256.") }
+        guard (64...8192).contains(tile), tile % 64 == 0 else {
+            throw ValidationError("--tile must be a multiple of 64 between 64 and 8192.")
+        }
+        guard leastArea >= 0, splitDepth >= 0 else { throw ValidationError("--least-area and --split-depth must not be negative.") }
+    }
+
+    func run() throws {
+        let files = try SlideFolder.slides(at: slides.map { URL(fileURLWithPath: $0) })
+        let loaded = try SegmentationModel(URL(fileURLWithPath: model), device: try Device(device))
+        let store = try ResultStore(URL(fileURLWithPath: results))
+        var settings = SegmentationSettings()
+        settings.threshold = threshold
+        settings.tileSide = tile
+        settings.leastArea = leastArea
+        settings.splitDepth = splitDepth
+        var segmenter = SlideSegmenter(model: loaded, store: store, settings: settings)
+        segmenter.givenScale = mpp
+        segmenter.heatmaps = heatmaps.map { URL(fileURLWithPath: $0) }
+        let workers = min(workers, files.count)
+        TorchRuntime.threads = max(1, TorchRuntime.availableProcessors() / workers)
+        let printer = SegmentPrinter(slides: files.count)
+        let start = Date()
+        let outcome = try BatchSegmentation(segmenter: segmenter, workers: workers).run(
+            files, progress: { printer.show($0) }, finished: { printer.finish($0) })
+        let failures = outcome.compactMap { result -> FailedInput? in
+            if case .failed(let failure) = result { return failure }
+            return nil
+        }
+        print(
+            "\(outcome.count - failures.count) of \(files.count) slides done in \(Console.duration(Date().timeIntervalSince(start))): \(results)")
+        if !failures.isEmpty {
+            print("failed:")
+            for failure in failures { print("  \(failure.name): \(failure.message)") }
+            throw ExitCode(3)
+        }
+    }
+}
+
+/// Prints how a batch goes. Its calls come one at a time.
+///
+/// `@unchecked Sendable`: `BatchSegmentation` calls it under a lock.
+private final class SegmentPrinter: @unchecked Sendable {
+    private let line = ProgressLine()
+    private let slides: Int
+    private var finished = 0
+
+    init(slides: Int) {
+        self.slides = slides
+    }
+
+    func show(_ progress: SlideSegmenter.Progress) {
+        line.show(
+            String(
+                format: "%@ (slide %d/%d)  tile %d/%d  %d cells  %.1f tiles/s  %@ left", progress.slide,
+                min(finished + 1, slides), slides, progress.tilesDone, progress.tiles, progress.cells,
+                1 / max(progress.secondsPerTile, 1e-9), Console.duration(progress.secondsLeft)))
+    }
+
+    func finish(_ result: BatchSegmentation.Result) {
+        finished += 1
+        line.end()
+        switch result {
+        case .done(let outcome):
+            let density = outcome.tissueSquareMillimeters > 0 ? Double(outcome.cells) / outcome.tissueSquareMillimeters : 0
+            print(
+                String(
+                    format: "%@: %d lymphocytes on %.2f mm² of tissue, %.0f per mm²%@", outcome.slide, outcome.cells,
+                    outcome.tissueSquareMillimeters, density, outcome.wasDone ? " (was done already)" : ""))
+            if outcome.unreadableTiles > 0 {
+                Console.error("\(outcome.slide): \(outcome.unreadableTiles) tiles could not be read (see table tile)", prefix: "warning: ")
+            }
+            if let warning = outcome.warning { Console.error("\(outcome.slide): \(warning)", prefix: "warning: ") }
+        case .failed(let failure): Console.error(failure.message)
+        }
+    }
+}
