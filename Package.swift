@@ -80,18 +80,30 @@ let package = Package(
 
         // tests
         .target(
-            name: "GraticuleTesting", dependencies: ["Lymphocytes", "WholeSlide", "Raster"], path: "Tests/Support",
+            name: "GraticuleTesting", dependencies: ["Lymphocytes", "LabelSuperResolution", "WholeSlide", "Raster"],
+            path: "Tests/Support",
+            swiftSettings: house),
+        .testTarget(name: "TorchTests", dependencies: ["Torch", "GraticuleTesting"], swiftSettings: house),
+        .testTarget(
+            name: "RasterTests", dependencies: ["Raster", "LabelSuperResolution", "GraticuleTesting"],
             swiftSettings: house),
         .testTarget(
-            name: "TorchTests", dependencies: ["Torch"], resources: [.copy("Reference")], swiftSettings: house),
-        .testTarget(name: "RasterTests", dependencies: ["Raster", "GraticuleTesting"], swiftSettings: house),
-        .testTarget(name: "WholeSlideTests", dependencies: ["WholeSlide", "GraticuleTesting"], swiftSettings: house),
+            name: "WholeSlideTests", dependencies: ["WholeSlide", "Raster", "GraticuleTesting"], swiftSettings: house),
         .testTarget(
-            name: "LabelSuperResolutionTests", dependencies: ["LabelSuperResolution", "GraticuleTesting"],
+            name: "LabelSuperResolutionTests", dependencies: ["LabelSuperResolution", "Torch", "GraticuleTesting"],
             resources: [.copy("Reference")], swiftSettings: house),
-        .testTarget(name: "ResultStoreTests", dependencies: ["ResultStore", "GraticuleTesting"], swiftSettings: house),
         .testTarget(
-            name: "LymphocytesTests", dependencies: ["Lymphocytes", "GraticuleTesting"], swiftSettings: house),
+            name: "ResultStoreTests",
+            dependencies: ["ResultStore", "GraticuleTesting", .product(name: "GRDB", package: "GRDB.swift")],
+            swiftSettings: house),
+        .testTarget(
+            name: "LymphocytesTests",
+            dependencies: [
+                "Lymphocytes", "LabelSuperResolution", "ResultStore", "WholeSlide", "Raster", "GraticuleTesting",
+            ], swiftSettings: house),
+        .testTarget(
+            name: "CommandLineTests", dependencies: ["graticule", "ResultStore", "GraticuleTesting"],
+            swiftSettings: house),
     ],
     swiftLanguageModes: [.v6],
     cxxLanguageStandard: .cxx17

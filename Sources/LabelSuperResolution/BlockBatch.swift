@@ -49,8 +49,9 @@ public struct BlockBatch: Sendable {
 
 /// Where training images come from.
 public protocol BlockSource: Sendable {
-    /// The batch of one step. The same step gives the same batch, so that a resumed run sees what an uninterrupted one does.
-    func batch(step: Int, count: Int) throws -> BlockBatch
+    /// The batch of one step. The same step and seed give the same batch, so that a resumed run sees what an
+    /// uninterrupted one does.
+    func batch(step: Int, count: Int, seed: UInt64) throws -> BlockBatch
 
     /// Held-out blocks for validation, in batches that are always the same.
     func validationBatches() throws -> [BlockBatch]

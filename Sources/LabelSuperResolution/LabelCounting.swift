@@ -15,7 +15,8 @@ public struct LabelCounts {
     public init(logProbabilities: Tensor, layout: BlockLayout) throws(TorchError) {
         let shape = logProbabilities.shape
         let (n, side) = (layout.blocksPerSide, layout.blockSide)
-        let inner = try logProbabilities
+        let inner =
+            try logProbabilities
             .narrowed(dimension: 2, start: layout.margin, length: n * side)
             .narrowed(dimension: 3, start: layout.margin, length: n * side)
             .exponential()

@@ -38,13 +38,18 @@ public struct LabelPriors: Codable, Equatable, Sendable {
     private func validate(_ name: String) throws(MethodError) {
         guard labels.count >= 2, !means.isEmpty, means.count == deviations.count,
             means.allSatisfy({ $0.count == labels.count }), deviations.allSatisfy({ $0.count == labels.count })
-        else { throw MethodError(.priors, "\(name): every class needs a mean and a deviation for each of \(labels.count) labels") }
+        else {
+            throw MethodError(
+                .priors, "\(name): every class needs a mean and a deviation for each of \(labels.count) labels")
+        }
         for (index, row) in means.enumerated() {
             guard row.allSatisfy({ $0.isFinite && $0 >= 0 && $0 <= 1 }), abs(row.reduce(0, +) - 1) < 1e-6 else {
-                throw MethodError(.priors, "\(name): the means of class \(index) are no fractions that sum to 1: \(row)")
+                throw MethodError(
+                    .priors, "\(name): the means of class \(index) are no fractions that sum to 1: \(row)")
             }
             guard deviations[index].allSatisfy({ $0.isFinite && $0 > 0 && $0 <= 1 }) else {
-                throw MethodError(.priors, "\(name): the deviations of class \(index) are not in 0 … 1: \(deviations[index])")
+                throw MethodError(
+                    .priors, "\(name): the deviations of class \(index) are not in 0 … 1: \(deviations[index])")
             }
         }
     }
@@ -87,7 +92,8 @@ extension LabelPriors {
         _ counts: [[Double]], label: String, objectPixels: Double, blockPixels: Double
     ) throws(MethodError) -> LabelPriors {
         for (index, values) in counts.enumerated() where values.isEmpty {
-            throw MethodError(.priors, "class \(index) has no counted region: every one of \(counts.count) classes needs some")
+            throw MethodError(
+                .priors, "class \(index) has no counted region: every one of \(counts.count) classes needs some")
         }
         let share = objectPixels / blockPixels
         let raw = counts.map { $0.reduce(0, +) / Double($0.count) * share }
@@ -105,7 +111,9 @@ extension LabelPriors {
     /// Priors from known fractions of single blocks: their means and standard deviations.
     public static func fromFractions(_ fractions: [[Double]], label: String) throws(MethodError) -> LabelPriors {
         for (index, values) in fractions.enumerated() where values.isEmpty {
-            throw MethodError(.priors, "class \(index) has no region in the masks: every one of \(fractions.count) classes needs some")
+            throw MethodError(
+                .priors, "class \(index) has no region in the masks: every one of \(fractions.count) classes needs some"
+            )
         }
         let means = fractions.map { $0.reduce(0, +) / Double($0.count) }
         let deviations = zip(means, fractions).map { mean, values in

@@ -7,6 +7,8 @@ public struct ModelDescription: Codable, Sendable {
 
     public var format: Int
     public var architecture: UNetArchitecture
+    /// Networks of that architecture whose log-odds are averaged.
+    public var members: Int
     /// Names of the fine labels in the order of the outputs.
     public var labels: [String]
     /// How pixels become input channels; the work layer knows the names.
@@ -43,6 +45,7 @@ public struct ModelDescription: Codable, Sendable {
     ) {
         format = ModelDescription.currentFormat
         self.architecture = architecture
+        members = training.members
         self.labels = labels
         self.inputEncoding = inputEncoding
         self.micronsPerPixel = micronsPerPixel

@@ -23,7 +23,8 @@ public struct ModelFolder: Sendable {
         do {
             try FileManager.default.createDirectory(at: previews, withIntermediateDirectories: true)
         } catch {
-            throw MethodError(.model, "cannot make the model folder \(url.path): \((error as NSError).localizedDescription)")
+            throw MethodError(
+                .model, "cannot make the model folder \(url.path): \((error as NSError).localizedDescription)")
         }
         guard FileManager.default.isWritableFile(atPath: url.path) else {
             throw MethodError(.model, "cannot write to the model folder \(url.path): permission denied")
@@ -45,12 +46,18 @@ public struct ModelFolder: Sendable {
                     + (begun ? "; its training was interrupted: go on with 'graticule train … --resume'" : ""))
         }
         struct Header: Decodable { let format: Int }
-        if let header = try? JSONDecoder().decode(Header.self, from: data), header.format > ModelDescription.currentFormat {
-            throw MethodError(.model, "\(description.path) has format \(header.format), newer than this program's \(ModelDescription.currentFormat)")
+        if let header = try? JSONDecoder().decode(Header.self, from: data),
+            header.format > ModelDescription.currentFormat
+        {
+            throw MethodError(
+                .model,
+                "\(description.path) has format \(header.format), newer than this program's \(ModelDescription.currentFormat)"
+            )
         }
         do {
             let model = try JSONDecoder().decode(ModelDescription.self, from: data)
-            guard model.architecture.isPossible, model.micronsPerPixel > 0.01, model.micronsPerPixel < 100,
+            guard model.architecture.isPossible, (1...64).contains(model.members), model.micronsPerPixel > 0.01,
+                model.micronsPerPixel < 100,
                 model.labels.count == model.architecture.labels
             else { throw MethodError(.model, "\(description.path) describes an impossible network") }
             return model
@@ -64,12 +71,39 @@ public struct ModelFolder: Sendable {
     /// Loads the network for inference.
     ///
     /// - Throws: ``MethodError`` or ``TorchError`` where files are missing, cut off or of another architecture.
-    public func load(device: Device = .cpu) throws -> (network: TorchSegmentationNetwork, description: ModelDescription) {
+    public func load(device: Device = .cpu) throws -> (network: TorchSegmentationNetwork, description: ModelDescription)
+    {
         let description = try readDescription()
-        let network = try UNet(description.architecture, seed: 0)
-        try Safetensors.read(weights, into: network.tensors)
-        let placed = try device == .cpu ? network : network.copied(to: device)
+        let members = try (0..<description.members).map { _ in try UNet(description.architecture, seed: 0) }
+        try Safetensors.read(weights, into: ModelFolder.named(members))
+        let placed = try device == .cpu ? members : members.map { try $0.copied(to: device) }
         return (TorchSegmentationNetwork(placed, device: device), description)
+    }
+
+    /// Folder in which a member of an ensemble is trained, 1, 2, …
+    public func member(_ number: Int) -> ModelFolder {
+        ModelFolder(url.appendingPathComponent("members/\(number)", isDirectory: true))
+    }
+
+    /// Joins the weights of trained members into this model's, and returns the whole.
+    public func combine(members count: Int, architecture: UNetArchitecture) throws -> TorchSegmentationNetwork {
+        let members = try (1...count).map { number in
+            let network = try UNet(architecture, seed: 0)
+            try Safetensors.read(member(number).weights, into: network.tensors)
+            return network
+        }
+        try Safetensors.write(ModelFolder.named(members), metadata: ["format": "pt"], to: weights)
+        return TorchSegmentationNetwork(members)
+    }
+
+    /// Tensor names are those of a single network, or `member.1.…` and so on.
+    private static func named(_ members: [UNet]) -> [NamedTensor] {
+        guard members.count > 1 else { return members.flatMap(\.tensors) }
+        return members.enumerated().flatMap { index, network in
+            network.tensors.map {
+                NamedTensor(name: "member.\(index + 1).\($0.name)", tensor: $0.tensor, isTrained: $0.isTrained)
+            }
+        }
     }
 
     /// A short name for the model that changes with its weights: FNV-1a over the file.

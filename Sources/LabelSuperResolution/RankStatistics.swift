@@ -16,7 +16,8 @@ public struct AreaUnderCurve: Codable, Equatable, Sendable {
         let positives = zip(scores, isPositive).filter(\.1).map(\.0)
         let negatives = zip(scores, isPositive).filter { !$0.1 }.map(\.0)
         guard !positives.isEmpty, !negatives.isEmpty else {
-            throw MethodError(.training, "an AUC needs positives and negatives; there are \(positives.count) and \(negatives.count)")
+            throw MethodError(
+                .training, "an AUC needs positives and negatives; there are \(positives.count) and \(negatives.count)")
         }
         guard scores.allSatisfy(\.isFinite) else { throw MethodError(.training, "an AUC needs finite scores") }
         let (m, n) = (Double(positives.count), Double(negatives.count))

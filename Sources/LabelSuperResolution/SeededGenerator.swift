@@ -22,7 +22,8 @@ public struct SeededGenerator: RandomNumberGenerator, Sendable {
 
     /// A draw from the standard normal distribution (Box–Muller).
     public mutating func nextGaussian() -> Double {
-        let radius = (-2 * Double.random(in: Double.leastNonzeroMagnitude...1, using: &self).naturalLogarithm).squareRoot()
+        let radius = (-2 * Double.random(in: Double.leastNonzeroMagnitude...1, using: &self).naturalLogarithm)
+            .squareRoot()
         return radius * Double.random(in: 0..<(2 * .pi), using: &self).cosine
     }
 }

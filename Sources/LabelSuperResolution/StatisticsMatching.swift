@@ -56,7 +56,8 @@ struct BlockTargets {
     init(classes: [Int?], shape: [Int], priors: LabelPriors, device: Device) throws {
         let (labels, blocks) = (shape[1], shape[2] * shape[3])
         guard labels == priors.labels.count, classes.count == shape[0] * blocks else {
-            throw MethodError(.training, "\(classes.count) block classes and \(priors.labels.count) labels do not fit \(shape)")
+            throw MethodError(
+                .training, "\(classes.count) block classes and \(priors.labels.count) labels do not fit \(shape)")
         }
         let count = shape.reduce(1, *)
         var means = [Float](repeating: 0, count: count)
@@ -66,7 +67,8 @@ struct BlockTargets {
         for (index, known) in classes.enumerated() {
             guard let known else { continue }
             guard known >= 0, known < priors.classCount else {
-                throw MethodError(.priors, "coarse class \(known) has no priors (there are \(priors.classCount) classes)")
+                throw MethodError(
+                    .priors, "coarse class \(known) has no priors (there are \(priors.classCount) classes)")
             }
             let (image, block) = (index / blocks, index % blocks)
             for label in 0..<labels {

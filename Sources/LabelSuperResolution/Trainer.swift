@@ -28,13 +28,16 @@ public final class Trainer {
     private var step = 0
     private var rows: [String] = []
 
-    private static let metricsHeader = "step,seconds,learning_rate,loss,matching,pixel,gradient_norm,val_correlation,val_mismatch,val_absolute_error,val_pixel_variance"
+    private static let metricsHeader =
+        "step,seconds,learning_rate,loss,matching,pixel,gradient_norm,val_correlation,val_mismatch,val_absolute_error,val_pixel_variance"
 
     public init(
         configuration: TrainingConfiguration, priors: LabelPriors, source: any BlockSource, device: Device = .cpu
     ) throws {
         guard priors.labels.count == configuration.architecture.labels else {
-            throw MethodError(.priors, "priors for \(priors.labels.count) labels do not fit a network of \(configuration.architecture.labels)")
+            throw MethodError(
+                .priors,
+                "priors for \(priors.labels.count) labels do not fit a network of \(configuration.architecture.labels)")
         }
         self.configuration = configuration
         self.priors = priors
@@ -64,22 +67,26 @@ public final class Trainer {
     ) throws -> ValidationMetrics? {
         if resume { try readCheckpoint(folder) }
         let validationBatches = try source.validationBatches()
+        let prefetcher = BatchPrefetcher(
+            source: source, count: configuration.batchSize, seed: configuration.seed, last: steps)
         var validation: ValidationMetrics?
         let start = Date()
         let first = step
         while step < steps {
-            let row = try takeStep()
+            let row = try takeStep(prefetcher)
             var text = "\(step),\(String(format: "%.1f", Date().timeIntervalSince(start)))," + row.text
             validation = nil
             if step % Trainer.interval == 0 || step == steps {
-                validation = try ValidationMetrics.measure(kept, batches: validationBatches, priors: priors, device: device)
+                let frozen = try TorchSegmentationNetwork([kept.copied(to: device)], device: device)
+                validation = try ValidationMetrics.measure(frozen, batches: validationBatches, priors: priors)
                 if let validation {
-                    text += ",\(validation.correlation),\(validation.mismatch),\(validation.absoluteError),\(validation.pixelVariance)"
+                    text +=
+                        ",\(validation.correlation),\(validation.mismatch),\(validation.absoluteError),\(validation.pixelVariance)"
                 } else {
                     text += ",,,,"
                 }
                 rows.append(text)
-                try preview(step, TorchSegmentationNetwork(kept.copied(to: device), device: device))
+                try preview(step, frozen)
                 try writeCheckpoint(folder)
             } else {
                 rows.append(text + ",,,,")
@@ -90,15 +97,16 @@ public final class Trainer {
                     secondsPerStep: Date().timeIntervalSince(start) / Double(step - first), validation: validation))
         }
         if first >= steps {
-            validation = try ValidationMetrics.measure(kept, batches: validationBatches, priors: priors, device: device)
+            validation = try ValidationMetrics.measure(
+                TorchSegmentationNetwork([kept], device: device), batches: validationBatches, priors: priors)
         }
         try Safetensors.write(kept.tensors, metadata: ["format": "pt"], to: folder.weights)
         return validation
     }
 
-    private func takeStep() throws -> (text: String, loss: Double) {
+    private func takeStep(_ batches: BatchPrefetcher) throws -> (text: String, loss: Double) {
         step += 1
-        let batch = try source.batch(step: step, count: configuration.batchSize)
+        let batch = try batches.batch(step: step)
         let scores = try network(batch.tensor(device: device), isTraining: true)
         let logProbabilities = try scores.logSoftmax(dimension: 1)
         let matching = try configuration.criterion(
@@ -107,7 +115,8 @@ public final class Trainer {
         let loss = try matching + pixel * configuration.pixelWeight
         let value = Double(try loss.item())
         guard value.isFinite else {
-            throw MethodError(.training, "the loss is no number at step \(step): lower the learning rate or check the priors")
+            throw MethodError(
+                .training, "the loss is no number at step \(step): lower the learning rate or check the priors")
         }
         try optimizer.clearGradients()
         try loss.backward()
@@ -170,7 +179,8 @@ public final class Trainer {
         guard metadata["settings"] == (try settings()) else {
             throw MethodError(
                 .model,
-                "\(folder.checkpoint.path) was made with other settings or priors: give the same ones, or train without --resume")
+                "\(folder.checkpoint.path) was made with other settings or priors: give the same ones, or train without --resume"
+            )
         }
         try Safetensors.read(folder.checkpoint, into: checkpointTensors)
         step = saved

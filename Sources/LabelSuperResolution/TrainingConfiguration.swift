@@ -16,8 +16,11 @@ public struct TrainingConfiguration: Codable, Equatable, Sendable {
     public var learningRate: Double
     public var schedule: Schedule
     public var batchSize: Int
-    /// Steps where the command line gives none.
+    /// Steps of each member where the command line gives none.
     public var steps: Int
+    /// Networks trained one after another from different seeds; their log-odds are averaged. What coarse labels leave
+    /// open, each fills in differently, and the average is better than any of them (METHOD §4.5).
+    public var members: Int
     /// The largest Euclidean norm of a gradient; nil for no limit.
     public var gradientNorm: Double?
     /// The decay a step of the running average of the weights, which is what the model keeps; nil keeps the last weights.
@@ -64,7 +67,7 @@ public enum TrainingPreset: String, CaseIterable, Sendable {
                     inputChannels: inputChannels, labels: labels, widths: [16, 16, 32], convolutionsPerLevel: 2,
                     batchNormMomentum: 0.1),
                 optimizer: .adam, learningRate: 2e-3, schedule: .cosine(warmup: 50, length: 600), batchSize: 6,
-                steps: 600, gradientNorm: 1, averaging: 0.99,
+                steps: 600, members: 4, gradientNorm: 1, averaging: 0.99,
                 criterion: StatisticsMatching(epsilon: 0.03, logWeight: 0.3), pixelWeight: 1,
                 colorLabelFraction: 0.2, frequencyExponent: 0.5, stainJitter: 0.3, seed: seed)
         case .paper:
@@ -73,6 +76,7 @@ public enum TrainingPreset: String, CaseIterable, Sendable {
                     inputChannels: inputChannels, labels: labels, widths: [32, 32, 64, 64, 64],
                     convolutionsPerLevel: 3, batchNormMomentum: 0.1),
                 optimizer: .rmsprop, learningRate: 1e-3, schedule: .steps(every: 6000), batchSize: 20, steps: 14_000,
+                members: 1,
                 gradientNorm: nil, averaging: nil, criterion: StatisticsMatching(epsilon: 0.03, logWeight: 1),
                 pixelWeight: 1, colorLabelFraction: 0.2, frequencyExponent: 0, stainJitter: 0, seed: seed)
         }

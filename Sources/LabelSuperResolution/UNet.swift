@@ -103,7 +103,9 @@ public final class UNet {
             down.append(try stage(level == 0 ? architecture.inputChannels : widths[level - 1], widths[level]))
         }
         var up: [Stage] = []
-        for level in widths.indices.dropLast() { up.append(try stage(widths[level] + widths[level + 1], widths[level])) }
+        for level in widths.indices.dropLast() {
+            up.append(try stage(widths[level] + widths[level + 1], widths[level]))
+        }
         self.down = down
         self.up = up
         head = try Conv2d(
@@ -123,7 +125,8 @@ public final class UNet {
             x = try stage(x, isTraining: isTraining)
         }
         for level in up.indices.reversed() {
-            x = try up[level](Tensor.concatenated([x.upsampled2(), skipped[level]], dimension: 1), isTraining: isTraining)
+            x = try up[level](
+                Tensor.concatenated([x.upsampled2(), skipped[level]], dimension: 1), isTraining: isTraining)
         }
         return try head(x)
     }

@@ -1,3 +1,4 @@
+internal import Foundation
 internal import Torch
 
 /// How well a network's label counts agree with the coarse labels of held-out blocks.
@@ -12,47 +13,100 @@ public struct ValidationMetrics: Codable, Equatable, Sendable {
     public var absoluteError: Double
     /// Mean of p (1 − p): near 0 where predictions are sharp.
     public var pixelVariance: Double
+    /// The probability above which as many pixels lie as the priors lead to expect.
+    public var threshold: Double
 
-    /// Runs the network in evaluation mode over validation batches; nil where there is no block.
-    static func measure(
-        _ network: UNet, batches: [BlockBatch], priors: LabelPriors, device: Device
+    /// Steps of the histogram in which the threshold is looked for.
+    private static let bins = 200
+    /// Beyond these a threshold says that the network is off, not where cells end.
+    private static let thresholds = 0.2...0.8
+
+    /// Runs the network over validation batches; nil where there is no block.
+    public static func measure(
+        _ network: any SegmentationNetwork, batches: [BlockBatch], priors: LabelPriors
     ) throws -> ValidationMetrics? {
-        var (found, expected, classes, mismatches, variances): ([Double], [Double], [Int], [Double], [Double]) = ([], [], [], [], [])
         let last = priors.labels.count - 1
+        var blocks: [Block] = []
         for batch in batches {
-            try withoutGradients {
-                let scores = try network(batch.tensor(device: device), isTraining: false)
-                let counts = try LabelCounts(logProbabilities: scores.logSoftmax(dimension: 1), layout: batch.layout)
-                let means = try counts.means.values()
-                let pixelVariances = try counts.pixelVariances.values()
-                let blocks = batch.layout.blocksPerImage
-                for (index, known) in batch.classes.enumerated() {
-                    guard let known else { continue }
-                    let i = (index / blocks * priors.labels.count + last) * blocks + index % blocks
-                    let difference = Double(means[i]) - priors.means[known][last]
-                    let rho = priors.deviations[known][last]
-                    found.append(Double(means[i]))
-                    expected.append(priors.means[known][last])
-                    classes.append(known)
-                    variances.append(Double(pixelVariances[i]))
-                    mismatches.append(
-                        difference * difference / (Double(pixelVariances[i]) / Double(counts.blockPixels) + rho * rho))
-                }
+            let side = batch.layout.imageSide
+            let logOdds = try network.logOdds(
+                ImageBatch(
+                    count: batch.count, channels: batch.channels, height: side, width: side, values: batch.input))
+            for (index, known) in batch.classes.enumerated() {
+                if let known { blocks.append(Block(logOdds, index: index, layout: batch.layout, coarseClass: known)) }
             }
         }
-        guard !found.isEmpty else { return nil }
-        let frequency = Dictionary(classes.map { ($0, 1.0) }, uniquingKeysWith: +)
-        let weights = classes.map { 1 / (frequency[$0, default: 1] * Double(frequency.count)) }
+        guard !blocks.isEmpty else { return nil }
+        let frequency = Dictionary(blocks.map { ($0.coarseClass, 1.0) }, uniquingKeysWith: +)
+        let weights = blocks.map { 1 / (frequency[$0.coarseClass, default: 1] * Double(frequency.count)) }
         func mean(_ values: [Double]) -> Double { zip(values, weights).reduce(0) { $0 + $1.0 * $1.1 } }
+        let expected = blocks.map { priors.means[$0.coarseClass][last] }
+        let found = blocks.map(\.mean)
+        let mismatches = blocks.indices.map { i in
+            let rho = priors.deviations[blocks[i].coarseClass][last]
+            return (found[i] - expected[i]) * (found[i] - expected[i])
+                / (blocks[i].variance / Double(blocks[i].pixels) + rho * rho)
+        }
+        var histogram = [Double](repeating: 0, count: bins + 1)
+        for (block, weight) in zip(blocks, weights) {
+            for (bin, share) in block.histogram.enumerated() { histogram[bin] += weight * Double(share) }
+        }
         return ValidationMetrics(
             correlation: Ranks.correlation(found, expected, weights: weights) ?? 0, mismatch: mean(mismatches),
-            absoluteError: mean(zip(found, expected).map { abs($0 - $1) }), pixelVariance: mean(variances))
+            absoluteError: mean(zip(found, expected).map { abs($0 - $1) }),
+            pixelVariance: mean(blocks.map(\.variance)), threshold: threshold(histogram, fraction: mean(expected)))
+    }
+
+    /// The threshold above which a fraction of the histogram lies.
+    private static func threshold(_ histogram: [Double], fraction: Double) -> Double {
+        var above = 0.0
+        for bin in histogram.indices.reversed() {
+            above += histogram[bin]
+            if above >= fraction {
+                let value = Double(bin) / Double(bins)
+                return min(thresholds.upperBound, max(thresholds.lowerBound, value))
+            }
+        }
+        return thresholds.lowerBound
+    }
+
+    /// What the network predicts for one block.
+    private struct Block {
+        let coarseClass: Int
+        let pixels: Int
+        let mean: Double
+        let variance: Double
+        /// Share of the pixels by probability.
+        let histogram: [Float]
+
+        init(_ logOdds: [Float], index: Int, layout: BlockLayout, coarseClass: Int) {
+            self.coarseClass = coarseClass
+            let (n, side, imageSide) = (layout.blocksPerSide, layout.blockSide, layout.imageSide)
+            let (image, block) = (index / layout.blocksPerImage, index % layout.blocksPerImage)
+            let left = layout.margin + block % n * side
+            let top = layout.margin + block / n * side
+            var (sum, square) = (0.0, 0.0)
+            var counts = [Float](repeating: 0, count: bins + 1)
+            for y in top..<(top + side) {
+                for x in left..<(left + side) {
+                    let p = 1 / (1 + exp(-logOdds[(image * imageSide + y) * imageSide + x]))
+                    sum += Double(p)
+                    square += Double(p * p)
+                    counts[Int(p * Float(bins))] += 1
+                }
+            }
+            pixels = side * side
+            mean = sum / Double(pixels)
+            variance = (sum - square) / Double(pixels)
+            histogram = counts.map { $0 / Float(side * side) }
+        }
     }
 }
 
 extension BlockBatch {
     /// The input on a device, channels innermost.
     func tensor(device: Device) throws(TorchError) -> Tensor {
-        try Tensor.from(input, shape: [count, channels, layout.imageSide, layout.imageSide], device: device).channelsLast()
+        try Tensor.from(input, shape: [count, channels, layout.imageSide, layout.imageSide], device: device)
+            .channelsLast()
     }
 }

@@ -39,7 +39,8 @@ public struct BatchSegmentation: Sendable {
                 do {
                     if let twins = duplicates[name], twins.first != url {
                         throw WorkError(
-                            .input, "\(url.path) has the same name as \(twins[0].path): results go by name, rename one of them")
+                            .input,
+                            "\(url.path) has the same name as \(twins[0].path): results go by name, rename one of them")
                     }
                     result = .done(
                         try segmenter.segment(url, modelID: modelID) { report in shared.serially { progress(report) } })

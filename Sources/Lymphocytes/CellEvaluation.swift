@@ -21,7 +21,9 @@ public struct CellEvaluation: Sendable {
         }
         guard truth.values.contains(where: { !$0.isEmpty }) else {
             throw WorkError(
-                .input, "\(url.path) has no cell of type \(types.sorted().joined(separator: ", ")): name the types with --types")
+                .input,
+                "\(url.path) has no cell of type \(types.sorted().joined(separator: ", ")): name the types with --types"
+            )
         }
         return truth
     }
@@ -37,7 +39,8 @@ public struct CellEvaluation: Sendable {
         let precision = found.isEmpty ? 0 : Double(matched) / Double(found.count)
         let recall = truth.isEmpty ? 0 : Double(matched) / Double(truth.count)
         return CellEvaluationRecord(
-            truth: source, withinMicrons: withinMicrons, trueCells: truth.count, foundCells: found.count, matched: matched,
+            truth: source, withinMicrons: withinMicrons, trueCells: truth.count, foundCells: found.count,
+            matched: matched,
             precision: precision, recall: recall,
             f1: found.count + truth.count == 0 ? 0 : 2 * Double(matched) / Double(found.count + truth.count))
     }

@@ -88,8 +88,10 @@ public struct ContactSheets: Sendable {
             let x = gap + index * (side + gap)
             canvas.image(cell.image.enlarged(zoom), x: x, y: top)
             canvas.frame(
-                x: Double(x) - 0.5, y: Double(top) - 0.5, width: Double(side) + 1, height: Double(side) + 1, color: .ink)
-            canvas.text("\(index + 1).  \(cell.caption)", x: Double(x), y: Double(top + side + 22), size: 12, color: .muted)
+                x: Double(x) - 0.5, y: Double(top) - 0.5, width: Double(side) + 1, height: Double(side) + 1, color: .ink
+            )
+            canvas.text(
+                "\(index + 1).  \(cell.caption)", x: Double(x), y: Double(top + side + 22), size: 12, color: .muted)
         }
         return canvas.rendered()
     }

@@ -18,11 +18,14 @@ public enum CountTable {
         for row in table.rows {
             let known = try row.number("class")
             guard known == known.rounded(), known >= 0, known < Double(classes.count) else {
-                throw WorkError(.input, "\(url.path) line \(row.line): class \(known) is not one of 0 … \(classes.count - 1)")
+                throw WorkError(
+                    .input, "\(url.path) line \(row.line): class \(known) is not one of 0 … \(classes.count - 1)")
             }
             guard !(try row.text("lymphocytes")).trimmingCharacters(in: .whitespaces).isEmpty else {
                 throw WorkError(
-                    .input, "\(url.path) line \(row.line): 'lymphocytes' is empty: count them on the contact sheet and fill it in")
+                    .input,
+                    "\(url.path) line \(row.line): 'lymphocytes' is empty: count them on the contact sheet and fill it in"
+                )
             }
             let count = try row.number("lymphocytes")
             guard count >= 0, count <= regionPixels else {
@@ -34,7 +37,8 @@ public enum CountTable {
         guard missing.isEmpty else {
             throw WorkError(
                 .input,
-                "\(url.path) has no counted region of class \(missing.map(String.init).joined(separator: ", ")): every class needs some")
+                "\(url.path) has no counted region of class \(missing.map(String.init).joined(separator: ", ")): every class needs some"
+            )
         }
         return try LabelPriors.fromCounts(
             counts, label: "lymphocyte", objectPixels: nucleusPixels, blockPixels: regionPixels)

@@ -67,7 +67,8 @@ public struct PatchEvaluation: Sendable {
         }
         let truth = scores.map(\.isLymphocyte)
         guard truth.contains(true), truth.contains(false) else {
-            throw WorkError(.input, "patch set \(set.folder.path): \(failures.first?.message ?? "no patch can be read")")
+            throw WorkError(
+                .input, "patch set \(set.folder.path): \(failures.first?.message ?? "no patch can be read")")
         }
         auc = try AreaUnderCurve(scores: scores.map(\.logOdds), isPositive: truth)
         darkness = try AreaUnderCurve(scores: scores.map(\.darkness), isPositive: truth)
@@ -81,7 +82,8 @@ public struct PatchEvaluation: Sendable {
         var values: [Float] = []
         for image in images { model.encoding.append(image, to: &values) }
         let all = try model.network.logOdds(
-            ImageBatch(count: images.count, channels: model.encoding.channels, height: side, width: side, values: values))
+            ImageBatch(
+                count: images.count, channels: model.encoding.channels, height: side, width: side, values: values))
         return images.indices.map { Array(all[($0 * side * side)..<(($0 + 1) * side * side)]) }
     }
 

@@ -68,7 +68,8 @@ public struct PatchSet: Sendable {
                 throw WorkError(.input, "\(url.path) line \(row.line): '\(file)' lies outside the patch set")
             }
             return Patch(
-                file: file, label: label, isLymphocyte: positiveLabels.contains(label.lowercased()), micronsPerPixel: scale,
+                file: file, label: label, isLymphocyte: positiveLabels.contains(label.lowercased()),
+                micronsPerPixel: scale,
                 source: row.has("slide") ? try row.text("slide") : row.has("source") ? try row.text("source") : nil)
         }
     }
@@ -79,20 +80,23 @@ public struct PatchSet: Sendable {
         }
         var patches: [(String, String)] = []
         for label in names.sorted() where !label.hasPrefix(".") {
-            let files = (try? FileManager.default.contentsOfDirectory(atPath: folder.appendingPathComponent(label).path)) ?? []
+            let files =
+                (try? FileManager.default.contentsOfDirectory(atPath: folder.appendingPathComponent(label).path)) ?? []
             for file in files.sorted() where imageExtensions.contains((file as NSString).pathExtension.lowercased()) {
                 patches.append((label, "\(label)/\(file)"))
             }
         }
         guard !patches.isEmpty else {
-            throw WorkError(.input, "\(folder.path) is no patch set: it has neither labels.csv nor one folder per class")
+            throw WorkError(
+                .input, "\(folder.path) is no patch set: it has neither labels.csv nor one folder per class")
         }
         guard let givenScale, givenScale > 0.01, givenScale < 100 else {
             throw WorkError(.input, "patch set \(folder.path) does not say how large its pixels are: give --mpp")
         }
         return patches.map {
             Patch(
-                file: $1, label: $0, isLymphocyte: positiveLabels.contains($0.lowercased()), micronsPerPixel: givenScale,
+                file: $1, label: $0, isLymphocyte: positiveLabels.contains($0.lowercased()),
+                micronsPerPixel: givenScale,
                 source: nil)
         }
     }
@@ -100,7 +104,9 @@ public struct PatchSet: Sendable {
     /// The slides among `names` that the set seems to be cut from: named by its source column, or by the folder.
     public func slides(among names: [String]) -> [String] {
         let sources = Set(patches.compactMap { $0.source.map { String($0.prefix { $0 != "#" }) } })
-        return names.filter { sources.contains($0) || name == $0 || name.hasPrefix("\($0)-") || name.hasPrefix("\($0)_") }
+        return names.filter {
+            sources.contains($0) || name == $0 || name.hasPrefix("\($0)-") || name.hasPrefix("\($0)_")
+        }
     }
 
     /// The pixels of a patch on the working grid, the patch's middle in the middle.
@@ -118,6 +124,7 @@ public struct PatchSet: Sendable {
         let columns = resampling.finePixels(start: 0, count: width)
         let rows = resampling.finePixels(start: 0, count: height)
         return resampling.resampled(
-            image.cropped(x: 0, y: 0, width: columns.count, height: rows.count), x: 0, y: 0, width: width, height: height)
+            image.cropped(x: 0, y: 0, width: columns.count, height: rows.count), x: 0, y: 0, width: width,
+            height: height)
     }
 }

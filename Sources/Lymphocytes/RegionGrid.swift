@@ -54,7 +54,9 @@ public struct RegionGrid: Sendable {
     /// The class at a position; nil where there is none, it is blank, or the position lies outside.
     public subscript(_ position: Position) -> Int? {
         get {
-            guard position.column >= 0, position.row >= 0, position.column < columns, position.row < rows else { return nil }
+            guard position.column >= 0, position.row >= 0, position.column < columns, position.row < rows else {
+                return nil
+            }
             return classes[position.row * columns + position.column]
         }
         set { classes[position.row * columns + position.column] = newValue }

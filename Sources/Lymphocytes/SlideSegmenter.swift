@@ -80,7 +80,8 @@ public struct SlideSegmenter: Sendable {
         let frame = try WorkingFrame(slide: slide, scale: scale, micronsPerPixel: model.description.micronsPerPixel)
         let tissue = try TissueMask(slide: slide, scale: scale)
         let grid = TileGrid(frame: frame, side: settings.tileSide, tissue: tissue)
-        let regions = try RegionSums(slide: slide, scale: scale, frame: frame, heatmaps: heatmaps, priors: model.description.priors)
+        let regions = try RegionSums(
+            slide: slide, scale: scale, frame: frame, heatmaps: heatmaps, priors: model.description.priors)
         let run = try store.beginRun(
             slide: SlideRecord(
                 name: slide.name, path: url.path, vendor: slide.vendor, width: slide.width, height: slide.height,
@@ -99,7 +100,8 @@ public struct SlideSegmenter: Sendable {
         if run.isDone {
             return Outcome(
                 slide: slide.name, cells: try store.cellCount(run: run.id),
-                tissueSquareMillimeters: tissue.areaSquareMillimeters, unreadableTiles: 0, wasDone: true, warning: warning)
+                tissueSquareMillimeters: tissue.areaSquareMillimeters, unreadableTiles: 0, wasDone: true,
+                warning: warning)
         }
         do {
             let unreadable = try segmentRows(
@@ -130,7 +132,8 @@ public struct SlideSegmenter: Sendable {
         var unreadable = 0
         var lastFailure: (any Error)?
         for row in run.nextTileRow..<max(run.nextTileRow, grid.rows.count) {
-            var band = TileBand(width: frame.width, height: min(grid.side, frame.height - row * grid.side), y: row * grid.side)
+            var band = TileBand(
+                width: frame.width, height: min(grid.side, frame.height - row * grid.side), y: row * grid.side)
             var records: [TileRecord] = []
             for tile in grid.rows[row] {
                 var failure: String?
@@ -153,7 +156,10 @@ public struct SlideSegmenter: Sendable {
                         slide: slide.name, tilesDone: done, tiles: grid.tileCount, cells: cells,
                         secondsPerTile: Date().timeIntervalSince(start) / Double(done - first)))
             }
-            var closed = grid.rows[row].isEmpty ? components.skip(toRow: band.y + band.height) : band.append(to: &components, threshold: settings.threshold)
+            var closed =
+                grid.rows[row].isEmpty
+                ? components.skip(toRow: band.y + band.height)
+                : band.append(to: &components, threshold: settings.threshold)
             if row == grid.rows.count - 1 { closed += components.finish() }
             let found = closed.flatMap { outliner.cells(of: $0) }
             cells += found.count

@@ -33,7 +33,8 @@ public struct Training: Sendable {
     public enum Event: Sendable {
         case leftOut(FailedInput)
         case ready(slides: [ModelDescription.TrainingSlide], regionsPerClass: [Int], priors: LabelPriors)
-        case progress(Trainer.Progress)
+        /// Steps of one member; members are trained one after another, numbered from 1.
+        case progress(Trainer.Progress, member: Int, members: Int)
     }
 
     /// What is left at the end.
@@ -57,13 +58,8 @@ public struct Training: Sendable {
         let folder = ModelFolder(output)
         try folder.create()
         report(.ready(slides: set.summary, regionsPerClass: set.regionsPerClass, priors: priors))
-        let trainer = try Trainer(configuration: configuration, priors: priors, source: set, device: device)
-        let preview = TrainingPreview(folder: folder, encoding: encoding)
-        let previewImages = try set.previewImages(count: 6)
-        let validation = try trainer.train(
-            into: folder, steps: steps, resume: resume,
-            preview: { step, network in try preview.write(step: step, network: network, images: previewImages) },
-            progress: { report(.progress($0)) })
+        let validation = try trainMembers(
+            folder, set: set, priors: priors, steps: steps, resume: resume, report: report)
         let model = ModelDescription(
             architecture: configuration.architecture, labels: priors.labels, inputEncoding: encoding.rawValue,
             micronsPerPixel: Training.micronsPerPixel, priors: priors, training: configuration, slides: set.summary,
@@ -76,6 +72,32 @@ public struct Training: Sendable {
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
         try AtomicFile.write(try encoder.encode(model), to: folder.description)
         return Outcome(model: model, failures: failures)
+    }
+
+    /// Trains each member in its own folder, the only one in the model folder itself, and joins their weights.
+    ///
+    /// - Returns: the validation of the whole.
+    private func trainMembers(
+        _ folder: ModelFolder, set: TrainingSet, priors: LabelPriors, steps: Int, resume: Bool, report: (Event) -> Void
+    ) throws -> ValidationMetrics? {
+        let members = configuration.members
+        let previewImages = try set.previewImages(count: 6)
+        var validation: ValidationMetrics?
+        for number in 1...members {
+            let own = members == 1 ? folder : folder.member(number)
+            try own.create()
+            var settings = configuration
+            settings.seed = configuration.seed &+ UInt64(number - 1)
+            let trainer = try Trainer(configuration: settings, priors: priors, source: set, device: device)
+            let preview = TrainingPreview(folder: own, encoding: set.encoding)
+            validation = try trainer.train(
+                into: own, steps: steps, resume: resume,
+                preview: { step, network in try preview.write(step: step, network: network, images: previewImages) },
+                progress: { report(.progress($0, member: number, members: members)) })
+        }
+        guard members > 1 else { return validation }
+        let joined = try folder.combine(members: members, architecture: configuration.architecture)
+        return try ValidationMetrics.measure(joined, batches: set.validationBatches(), priors: priors)
     }
 
     private func openSlides(

@@ -37,7 +37,8 @@ struct TrainingPreview {
         var result = RGBImage(width: logOdds.width, height: logOdds.height)
         for (i, value) in logOdds.values.enumerated() {
             let p = 1 / (1 + exp(-value))
-            let color: (Float, Float, Float) = p < 0.5
+            let color: (Float, Float, Float) =
+                p < 0.5
                 ? (255 - p * 2 * (255 - 150), 255 - p * 2 * (255 - 100), 255 - p * 2 * (255 - 200))
                 : (150 - (p - 0.5) * 2 * 110, 100 - (p - 0.5) * 2 * 90, 200 - (p - 0.5) * 2 * 120)
             result.pixels[3 * i] = UInt8(color.0)

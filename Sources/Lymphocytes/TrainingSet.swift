@@ -102,8 +102,8 @@ public struct TrainingSet: BlockSource {
         return (training, validation)
     }
 
-    public func batch(step: Int, count: Int) throws -> BlockBatch {
-        var generator = SeededGenerator(seed: configuration.seed, stream: UInt64(step))
+    public func batch(step: Int, count: Int, seed: UInt64) throws -> BlockBatch {
+        var generator = SeededGenerator(seed: seed, stream: UInt64(step))
         var input: [Float] = []
         var classes: [Int?] = []
         var pixelLabels: [Int8] = []
@@ -160,7 +160,8 @@ public struct TrainingSet: BlockSource {
         for row in 0..<n {
             for column in 0..<n {
                 let neighbour = RegionGrid.Position(column: position.column + column, row: position.row + row)
-                classes[column, row] = heldOut.contains(Place(slide: index, position: neighbour)) ? nil : slide.regions[neighbour]
+                classes[column, row] =
+                    heldOut.contains(Place(slide: index, position: neighbour)) ? nil : slide.regions[neighbour]
             }
         }
         return (

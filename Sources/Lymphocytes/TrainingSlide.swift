@@ -22,7 +22,8 @@ public struct TrainingSlide: Sendable {
         let slide = try Slide(url)
         guard let file = SlideFolder.heatmap(forSlideNamed: slide.name, in: heatmaps) else {
             throw SlideError(
-                .heatmap, "slide \(slide.name) has no heatmap in \(heatmaps.path) (looked for prediction-\(slide.name))")
+                .heatmap, "slide \(slide.name) has no heatmap in \(heatmaps.path) (looked for prediction-\(slide.name))"
+            )
         }
         scale = try slide.scale(given: givenScale)
         let frame = try WorkingFrame(slide: slide, scale: scale, micronsPerPixel: micronsPerPixel)

@@ -1,6 +1,5 @@
 internal import CCairo
 
-
 /// A drawing surface for charts and contact sheets, on cairo. Units are pixels, y down.
 public final class Canvas {
     public struct Color: Sendable {

@@ -42,7 +42,9 @@ public struct Polygon: Equatable, Sendable {
     public var wellKnownBinary: [UInt8] {
         var bytes: [UInt8] = [1]
         func put(_ value: UInt32) { withUnsafeBytes(of: value.littleEndian) { bytes.append(contentsOf: $0) } }
-        func put(_ value: Double) { withUnsafeBytes(of: value.bitPattern.littleEndian) { bytes.append(contentsOf: $0) } }
+        func put(_ value: Double) {
+            withUnsafeBytes(of: value.bitPattern.littleEndian) { bytes.append(contentsOf: $0) }
+        }
         put(UInt32(3))
         put(UInt32(1))
         put(UInt32(vertices.count + 1))

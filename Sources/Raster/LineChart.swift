@@ -50,7 +50,8 @@ public struct LineChart: Sendable {
             canvas.line([place(x, yRange.lowerBound), place(x, yRange.upperBound)], color: .rule)
             canvas.line([place(xRange.lowerBound, y), place(xRange.upperBound, y)], color: .rule)
             canvas.text(
-                String(format: "%.2g", x), x: place(x, 0).x, y: bottom + 20, size: 12, color: .muted, alignment: .center)
+                String(format: "%.2g", x), x: place(x, 0).x, y: bottom + 20, size: 12, color: .muted, alignment: .center
+            )
             canvas.text(
                 String(format: "%.2g", y), x: left - 10, y: place(0, y).y + 4, size: 12, color: .muted,
                 alignment: .right)

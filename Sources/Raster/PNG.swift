@@ -51,7 +51,8 @@ public enum PNG {
         var message = [CChar](repeating: 0, count: 128)
         let written = AtomicFile.temporaryName(for: url)
         guard
-            graticule_png_write(written.path, channels, Int32(width), Int32(height), bytes, &message, message.count) != 0
+            graticule_png_write(written.path, channels, Int32(width), Int32(height), bytes, &message, message.count)
+                != 0
         else {
             let reason = message.withUnsafeBufferPointer { $0.baseAddress.map { String(cString: $0) } ?? "" }
             try? FileManager.default.removeItem(at: written)

@@ -48,7 +48,8 @@ public struct PyramidTIFF: Sendable {
             let rows = min(step, height - y)
             let image = try band(y, rows)
             guard image.width == width, image.height == rows else {
-                throw RasterError(.mismatch, "a band of \(image.width)×\(image.height) pixels was given for \(width)×\(rows)")
+                throw RasterError(
+                    .mismatch, "a band of \(image.width)×\(image.height) pixels was given for \(width)×\(rows)")
             }
             try put(image, row: y / step, into: tiff, url)
             PyramidTIFF.reduce(image, by: factor, into: &lower, atRow: y / factor)
@@ -56,7 +57,9 @@ public struct PyramidTIFF: Sendable {
         try finish(tiff, url)
         var level = 1
         while max(lower.width, lower.height) > 64 {
-            try begin(tiff, width: lower.width, height: lower.height, level: level, quality: quality, description: description)
+            try begin(
+                tiff, width: lower.width, height: lower.height, level: level, quality: quality, description: description
+            )
             for y in stride(from: 0, to: lower.height, by: step) {
                 try put(
                     lower.cropped(x: 0, y: y, width: lower.width, height: min(step, lower.height - y)), row: y / step,
@@ -147,4 +150,3 @@ public struct PyramidTIFF: Sendable {
         }
     }
 }
-

@@ -90,7 +90,9 @@ public struct StreamingComponents: Sendable {
         frontier = current.map { ($0.columns, root(of: $0.component)) }
         // Every link has been followed by now; only the roots of the frontier are asked for again.
         parent.removeAll(keepingCapacity: true)
-        return closed.sorted { ($0.runs[0].row, $0.runs[0].columns.lowerBound) < ($1.runs[0].row, $1.runs[0].columns.lowerBound) }
+        return closed.sorted {
+            ($0.runs[0].row, $0.runs[0].columns.lowerBound) < ($1.runs[0].row, $1.runs[0].columns.lowerBound)
+        }
     }
 
     private mutating func makeComponent() -> Int {
@@ -138,7 +140,9 @@ extension StreamingComponents {
     /// The open components as bytes, for a progress mark in the store; little-endian 32-bit numbers.
     public var frontierData: Data {
         var data = Data()
-        func put(_ value: Int) { withUnsafeBytes(of: Int32(truncatingIfNeeded: value).littleEndian) { data.append(contentsOf: $0) } }
+        func put(_ value: Int) {
+            withUnsafeBytes(of: Int32(truncatingIfNeeded: value).littleEndian) { data.append(contentsOf: $0) }
+        }
         put(nextRow)
         put(open.count)
         for (identifier, component) in open.sorted(by: { $0.key < $1.key }) {

@@ -10,7 +10,8 @@ extension ResultStore {
     ) throws(StoreError) {
         try write { db in
             try db.execute(
-                sql: "INSERT INTO patch_set (name, path) VALUES (?, ?) ON CONFLICT (path) DO UPDATE SET name = excluded.name",
+                sql:
+                    "INSERT INTO patch_set (name, path) VALUES (?, ?) ON CONFLICT (path) DO UPDATE SET name = excluded.name",
                 arguments: [name, path])
             let set = try Int64.fetchOne(db, sql: "SELECT id FROM patch_set WHERE path = ?", arguments: [path])
             try db.execute(
@@ -67,8 +68,10 @@ extension ResultStore {
     /// Centroids of a run's cells, level-0 px.
     public func centroids(run: Int64) throws(StoreError) -> [(x: Double, y: Double)] {
         try read { db in
-            try Row.fetchAll(db, sql: "SELECT centroid_x, centroid_y FROM cell WHERE run_id = ? ORDER BY id", arguments: [run])
-                .map { ($0[0], $0[1]) }
+            try Row.fetchAll(
+                db, sql: "SELECT centroid_x, centroid_y FROM cell WHERE run_id = ? ORDER BY id", arguments: [run]
+            )
+            .map { ($0[0], $0[1]) }
         }
     }
 

@@ -4,7 +4,7 @@ internal import GRDB
 /// Queries by hand.
 extension ResultStore {
     /// A value of a query's result.
-    public enum Value: Equatable, Sendable {
+    public enum Value: Hashable, Sendable {
         case null
         case integer(Int64)
         case real(Double)

@@ -46,7 +46,8 @@ extension ResultStore {
                     throw StoreError(
                         .foreign,
                         "results file \(path) has another slide named '\(slide.name)' (\(width)×\(height) px at \(mpp) µm, "
-                            + "this one \(slide.width)×\(slide.height) at \(slide.micronsPerPixel)): rename one of them")
+                            + "this one \(slide.width)×\(slide.height) at \(slide.micronsPerPixel)): rename one of them"
+                    )
                 }
             }
             try db.execute(
@@ -59,7 +60,8 @@ extension ResultStore {
                     slide.name, slide.path, slide.vendor, slide.width, slide.height, slide.micronsPerPixel,
                     slide.scaleSource, slide.tissueSquareMillimeters,
                 ])
-            let slideID = try Int64.fetchOne(db, sql: "SELECT id FROM slide WHERE name = ?", arguments: [slide.name]) ?? 0
+            let slideID =
+                try Int64.fetchOne(db, sql: "SELECT id FROM slide WHERE name = ?", arguments: [slide.name]) ?? 0
             if let run = try Row.fetchOne(
                 db,
                 sql: """
@@ -69,7 +71,8 @@ extension ResultStore {
             {
                 let (id, status): (Int64, String) = (run[0], run[1])
                 if status == "failed" {
-                    try db.execute(sql: "UPDATE run SET status = 'running', message = NULL WHERE id = ?", arguments: [id])
+                    try db.execute(
+                        sql: "UPDATE run SET status = 'running', message = NULL WHERE id = ?", arguments: [id])
                 }
                 return RunState(id: id, isDone: status == "done", nextTileRow: run[2], frontier: run[3])
             }
@@ -162,7 +165,8 @@ extension ResultStore {
     /// Marks a run as failed; what it has stored stays, and running again goes on from there.
     public func failRun(_ run: Int64, message: String) throws(StoreError) {
         try write { db in
-            try db.execute(sql: "UPDATE run SET status = 'failed', message = ? WHERE id = ?", arguments: [message, run])
+            try db.execute(
+                sql: "UPDATE run SET status = 'failed', message = ? WHERE id = ?", arguments: [message, run])
         }
     }
 

@@ -69,7 +69,8 @@ public final class ResultStore: Sendable {
         guard version <= Schema.currentVersion else {
             throw StoreError(
                 .foreign,
-                "\(path) has schema version \(version), newer than this program's \(Schema.currentVersion): update Graticule")
+                "\(path) has schema version \(version), newer than this program's \(Schema.currentVersion): update Graticule"
+            )
         }
         return version
     }

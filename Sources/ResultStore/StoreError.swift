@@ -36,8 +36,10 @@ public struct StoreError: Error, CustomStringConvertible, Sendable {
         let reason = error.message ?? "SQLite error \(error.resultCode.rawValue)"
         return switch error.resultCode {
         case .SQLITE_NOTADB: StoreError(.foreign, "\(path) is no SQLite file: give another name to --results")
-        case .SQLITE_CORRUPT: StoreError(.storage, "results file \(path) is damaged: restore it or give another name (\(reason))")
-        case .SQLITE_FULL: StoreError(.storage, "results file \(path): no space left on the disk; free some and run again")
+        case .SQLITE_CORRUPT:
+            StoreError(.storage, "results file \(path) is damaged: restore it or give another name (\(reason))")
+        case .SQLITE_FULL:
+            StoreError(.storage, "results file \(path): no space left on the disk; free some and run again")
         case .SQLITE_READONLY, .SQLITE_PERM, .SQLITE_CANTOPEN, .SQLITE_AUTH:
             StoreError(.storage, "cannot open or write results file \(path): \(reason)")
         case .SQLITE_BUSY, .SQLITE_LOCKED:

@@ -14,7 +14,8 @@ public enum Device: Hashable, Sendable, CustomStringConvertible {
             return
         }
         let parts = text.split(separator: ":", omittingEmptySubsequences: false)
-        guard parts.first == "cuda", parts.count <= 2, let index = parts.count == 2 ? Int(parts[1]) : 0, index >= 0 else {
+        guard parts.first == "cuda", parts.count <= 2, let index = parts.count == 2 ? Int(parts[1]) : 0, index >= 0
+        else {
             throw TorchError(.device, "'\(text)' is no device; use cpu, cuda or cuda:N")
         }
         let present = Int(ctorch_cuda_device_count())

@@ -60,7 +60,8 @@ public enum Safetensors {
                     "\(url.path): tensor '\(named.name)' has shape \(entry.shape), the architecture wants "
                         + "\(named.tensor.shape)")
             }
-            let slice = values.subdata(in: values.startIndex + entry.range.lowerBound..<values.startIndex + entry.range.upperBound)
+            let slice = values.subdata(
+                in: values.startIndex + entry.range.lowerBound..<values.startIndex + entry.range.upperBound)
             let floats = [Float](unsafeUninitializedCapacity: slice.count / 4) { buffer, count in
                 count = slice.copyBytes(to: buffer) / 4
             }

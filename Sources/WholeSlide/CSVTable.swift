@@ -49,7 +49,9 @@ public struct CSVTable: Sendable {
         let missing = needed.filter { !columns.contains($0) }
         guard missing.isEmpty else {
             throw SlideError(
-                .table, "\(path) has no column '\(missing.joined(separator: "', '"))' (it has: \(columns.joined(separator: ", ")))")
+                .table,
+                "\(path) has no column '\(missing.joined(separator: "', '"))' (it has: \(columns.joined(separator: ", ")))"
+            )
         }
         self.columns = columns
         let index = Dictionary(columns.enumerated().map { ($1, $0) }, uniquingKeysWith: { first, _ in first })

@@ -78,11 +78,14 @@ public struct Heatmap: Sendable {
 
     private static func readWSInfer(_ url: URL) throws(SlideError) -> ([Region], Double) {
         let table = try CSVTable(url, requiring: ["minx", "miny", "width", "height"])
-        let names = ["prob_Lymphocytes", "prob_lymphocytes", "prob_TIL", "prob_tils-present", "prob_lymphocyte-positive"]
+        let names = [
+            "prob_Lymphocytes", "prob_lymphocytes", "prob_TIL", "prob_tils-present", "prob_lymphocyte-positive",
+        ]
         guard let column = names.first(where: table.columns.contains) else {
             throw SlideError(
                 .heatmap,
-                "heatmap \(url.path) has no column of lymphocyte probabilities (one of \(names.joined(separator: ", ")))")
+                "heatmap \(url.path) has no column of lymphocyte probabilities (one of \(names.joined(separator: ", ")))"
+            )
         }
         var regions: [Region] = []
         regions.reserveCapacity(table.rows.count)
@@ -91,10 +94,12 @@ public struct Heatmap: Sendable {
             let width = try row.number("width")
             let height = try row.number("height")
             if let side, side != width {
-                throw SlideError(.heatmap, "heatmap \(url.path) line \(row.line): regions of \(side) and \(width) px are mixed")
+                throw SlideError(
+                    .heatmap, "heatmap \(url.path) line \(row.line): regions of \(side) and \(width) px are mixed")
             }
             guard width == height, width > 0 else {
-                throw SlideError(.heatmap, "heatmap \(url.path) line \(row.line): a region of \(width)×\(height) px is no square")
+                throw SlideError(
+                    .heatmap, "heatmap \(url.path) line \(row.line): a region of \(width)×\(height) px is no square")
             }
             side = width
             let probability = try row.number(column)
@@ -108,7 +113,8 @@ public struct Heatmap: Sendable {
 
     private static func check(_ probability: Double, path: String, line: Int) throws(SlideError) {
         guard probability >= 0, probability <= 1 else {
-            throw SlideError(.heatmap, "heatmap \(path) line \(line): probability \(probability) is not between 0 and 1")
+            throw SlideError(
+                .heatmap, "heatmap \(path) line \(line): probability \(probability) is not between 0 and 1")
         }
     }
 
@@ -135,7 +141,8 @@ public struct Heatmap: Sendable {
                         + "'\(String(decoding: bytes[text].prefix(60), as: UTF8.self))'")
             }
             guard fields[0].isFinite, fields[1].isFinite, abs(fields[0]) < 1e9, abs(fields[1]) < 1e9 else {
-                throw SlideError(.heatmap, "heatmap \(path) line \(line): (\(fields[0]), \(fields[1])) is no place on a slide")
+                throw SlideError(
+                    .heatmap, "heatmap \(path) line \(line): (\(fields[0]), \(fields[1])) is no place on a slide")
             }
             try check(fields[2], path: path, line: line)
             centres.append((fields[0], fields[1], fields[2], count > 3 ? fields[3] : 0))
@@ -146,7 +153,9 @@ public struct Heatmap: Sendable {
         }
         return (
             centres.map {
-                Region(level0X: $0.x - step / 2, level0Y: $0.y - step / 2, probability: $0.probability, necrosis: $0.necrosis)
+                Region(
+                    level0X: $0.x - step / 2, level0Y: $0.y - step / 2, probability: $0.probability,
+                    necrosis: $0.necrosis)
             }, step
         )
     }

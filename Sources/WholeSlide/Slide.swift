@@ -63,7 +63,9 @@ public final class Slide: @unchecked Sendable {
         }
         guard let handle = Handle(url.path) else {
             throw SlideError(
-                .unopenable, "cannot open slide \(url.path): it is cut off, or no format that OpenSlide \(Slide.libraryVersion) reads")
+                .unopenable,
+                "cannot open slide \(url.path): it is cut off, or no format that OpenSlide \(Slide.libraryVersion) reads"
+            )
         }
         var levels: [Level] = []
         var properties: [String: String] = [:]
@@ -73,7 +75,9 @@ public final class Slide: @unchecked Sendable {
                 var (width, height): (Int64, Int64) = (0, 0)
                 openslide_get_level_dimensions(handle.pointer, level, &width, &height)
                 levels.append(
-                    Level(width: Int(width), height: Int(height), downsample: openslide_get_level_downsample(handle.pointer, level)))
+                    Level(
+                        width: Int(width), height: Int(height),
+                        downsample: openslide_get_level_downsample(handle.pointer, level)))
             }
             properties = Slide.properties(of: handle.pointer)
             failure = handle.error

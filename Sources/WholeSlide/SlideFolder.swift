@@ -25,7 +25,8 @@ public enum SlideFolder {
             guard !found.isEmpty else {
                 throw SlideError(
                     .unopenable,
-                    "folder \(path.path) holds no slides (files ending in .\(extensions.sorted().joined(separator: ", ."))")
+                    "folder \(path.path) holds no slides (files ending in .\(extensions.sorted().joined(separator: ", ."))"
+                )
             }
             result += found
         }

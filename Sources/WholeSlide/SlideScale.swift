@@ -36,16 +36,18 @@ extension Slide {
         if let x = number("openslide.mpp-x"), let y = number("openslide.mpp-y") ?? number("openslide.mpp-x") {
             guard abs(x - y) <= 0.1 * max(x, y) else {
                 throw SlideError(
-                    .scale, "slide \(url.path) has pixels of \(x) × \(y) µm; only square pixels are supported: give --mpp")
+                    .scale,
+                    "slide \(url.path) has pixels of \(x) × \(y) µm; only square pixels are supported: give --mpp")
             }
             return SlideScale(micronsPerPixel: (x + y) / 2, source: .properties)
         }
         if let resolution = number("tiff.XResolution"), let unit = properties["tiff.ResolutionUnit"] {
-            let micronsPerUnit: Double? = switch unit {
-            case "centimeter": 10_000
-            case "inch": 25_400
-            default: nil
-            }
+            let micronsPerUnit: Double? =
+                switch unit {
+                case "centimeter": 10_000
+                case "inch": 25_400
+                default: nil
+                }
             if let micronsPerUnit {
                 return SlideScale(micronsPerPixel: micronsPerUnit / resolution, source: .resolutionTags)
             }

@@ -10,6 +10,15 @@ public struct TileGrid: Sendable {
         /// Size of the tile's own part; smaller at the slide's right and lower edge.
         public let width: Int
         public let height: Int
+
+        public init(column: Int, row: Int, x: Int, y: Int, width: Int, height: Int) {
+            self.column = column
+            self.row = row
+            self.x = x
+            self.y = y
+            self.width = width
+            self.height = height
+        }
     }
 
     /// The side of a tile's own part, in working pixels.

@@ -27,7 +27,8 @@ public struct WorkingFrame: Equatable, Sendable {
                     + "for a network at \(micronsPerPixel): give --mpp if that scale is wrong")
         }
         self.init(
-            micronsPerPixel: micronsPerPixel, level0PerPixel: ratio, level0Width: slide.width, level0Height: slide.height)
+            micronsPerPixel: micronsPerPixel, level0PerPixel: ratio, level0Width: slide.width,
+            level0Height: slide.height)
     }
 
     init(micronsPerPixel: Double, level0PerPixel: Double, level0Width: Int, level0Height: Int) {

@@ -61,7 +61,8 @@ struct EvaluateCellsCommand: ParsableCommand {
             for report in reports {
                 print(
                     String(
-                        format: "%@ (%@): %d true, %d found, %d matched within %g µm: precision %.3f, recall %.3f, F1 %.3f",
+                        format:
+                            "%@ (%@): %d true, %d found, %d matched within %g µm: precision %.3f, recall %.3f, F1 %.3f",
                         report.slide, report.model, report.trueCells, report.foundCells, report.matched, within,
                         report.precision, report.recall, report.f1))
             }

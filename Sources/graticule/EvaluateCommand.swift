@@ -15,7 +15,8 @@ struct EvaluateCommand: ParsableCommand {
     @Argument(help: "Folder of the patch set.") var patches: String
     @Option(help: "Model folder.") var model: String
     @Option(help: "SQLite file to store the scores in.") var results: String?
-    @Option(help: "centre: log-odds at the centre pixel; disc: their mean over a disc inside the nucleus.") var score = "centre"
+    @Option(help: "centre: log-odds at the centre pixel; disc: their mean over a disc inside the nucleus.") var score =
+        "centre"
     @Flag(help: "Print JSON.") var json = false
     @Option(help: "PNG file for the ROC curve; beside the results where they are stored.") var roc: String?
     @Option(help: "µm per pixel of the patches, where the set does not say it.") var mpp: Double?

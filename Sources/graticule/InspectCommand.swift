@@ -21,7 +21,10 @@ struct InspectCommand: ParsableCommand {
         print("vendor     \(inspection.vendor)")
         print("size       \(inspection.width) × \(inspection.height) px")
         for (index, level) in inspection.levels.enumerated() {
-            print(String(format: "level %-4d %d × %d px, downsample %.4g", index, level.width, level.height, level.downsample))
+            print(
+                String(
+                    format: "level %-4d %d × %d px, downsample %.4g", index, level.width, level.height, level.downsample
+                ))
         }
         if let scale = inspection.micronsPerPixel, let source = inspection.scaleSource {
             print(String(format: "scale      %.4g µm per pixel (%@)", scale, source))

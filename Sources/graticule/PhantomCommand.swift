@@ -17,7 +17,9 @@ struct PhantomCommand: ParsableCommand {
 
     func validate() throws {
         guard slides >= 1 else { throw ValidationError("--slides must be at least 1.") }
-        guard (500...200_000).contains(size) else { throw ValidationError("--size must be between 500 and 200000 pixels.") }
+        guard (500...200_000).contains(size) else {
+            throw ValidationError("--size must be between 500 and 200000 pixels.")
+        }
     }
 
     func run() throws {
@@ -30,9 +32,12 @@ struct PhantomCommand: ParsableCommand {
             line.show("phantom \(number)/\(slides)  \(Int(100 * done)) %  \(Console.duration(left)) left")
         }
         line.end()
-        print("\(slides) slides of \(size)×\(size) px in \(output): \(summary.cells) cells, \(summary.lymphocytes) lymphocytes")
+        print(
+            "\(slides) slides of \(size)×\(size) px in \(output): \(summary.cells) cells, \(summary.lymphocytes) lymphocytes"
+        )
         if let darkness = summary.darkness {
-            print(String(format: "darkness alone tells them apart with an AUC of %.3f (last slide's patches)", darkness))
+            print(
+                String(format: "darkness alone tells them apart with an AUC of %.3f (last slide's patches)", darkness))
         }
     }
 }

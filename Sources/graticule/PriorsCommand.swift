@@ -56,7 +56,9 @@ struct PriorsCommand: ParsableCommand {
             Console.note("class \(known) has only \(count) regions on these slides")
         }
         print("contact sheets and counts.csv: \(output)")
-        print("count the lymphocytes on each, fill in the last column, then: graticule priors --counts \(output)/counts.csv --output priors.json")
+        print(
+            "count the lymphocytes on each, fill in the last column, then: graticule priors --counts \(output)/counts.csv --output priors.json"
+        )
         if !failures.isEmpty { throw ExitCode(3) }
     }
 }

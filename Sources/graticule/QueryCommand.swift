@@ -25,7 +25,8 @@ struct QueryCommand: ParsableCommand {
         switch format {
         case "csv":
             try store.query(sql) { names, values in
-                print((values?.map(QueryCommand.csv) ?? names.map { QueryCommand.csv(.text($0)) }).joined(separator: ","))
+                print(
+                    (values?.map(QueryCommand.csv) ?? names.map { QueryCommand.csv(.text($0)) }).joined(separator: ","))
             }
         case "json":
             var isFirst = true

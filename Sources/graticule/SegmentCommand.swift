@@ -23,7 +23,8 @@ struct SegmentCommand: ParsableCommand {
     @Option(help: "cpu, cuda or cuda:N.") var device = "cpu"
     @Option(help: "Side of a tile in working pixels, a multiple of 64.") var tile = 512
     @Option(help: "Least area of a cell in µm².") var leastArea = CellOutliner.defaultLeastArea
-    @Option(help: "How deep a neck must be to cut touching cells apart, µm.") var splitDepth = CellOutliner.defaultSplitDepth
+    @Option(help: "How deep a neck must be to cut touching cells apart, µm.") var splitDepth = CellOutliner
+        .defaultSplitDepth
 
     func validate() throws {
         guard !slides.isEmpty else { throw ValidationError("Give at least one slide or folder.") }
@@ -32,7 +33,9 @@ struct SegmentCommand: ParsableCommand {
         guard (64...8192).contains(tile), tile % 64 == 0 else {
             throw ValidationError("--tile must be a multiple of 64 between 64 and 8192.")
         }
-        guard leastArea >= 0, splitDepth >= 0 else { throw ValidationError("--least-area and --split-depth must not be negative.") }
+        guard leastArea >= 0, splitDepth >= 0 else {
+            throw ValidationError("--least-area and --split-depth must not be negative.")
+        }
     }
 
     func run() throws {
@@ -58,7 +61,8 @@ struct SegmentCommand: ParsableCommand {
             return nil
         }
         print(
-            "\(outcome.count - failures.count) of \(files.count) slides done in \(Console.duration(Date().timeIntervalSince(start))): \(results)")
+            "\(outcome.count - failures.count) of \(files.count) slides done in \(Console.duration(Date().timeIntervalSince(start))): \(results)"
+        )
         if !failures.isEmpty {
             print("failed:")
             for failure in failures { print("  \(failure.name): \(failure.message)") }
@@ -92,13 +96,16 @@ private final class SegmentPrinter: @unchecked Sendable {
         line.end()
         switch result {
         case .done(let outcome):
-            let density = outcome.tissueSquareMillimeters > 0 ? Double(outcome.cells) / outcome.tissueSquareMillimeters : 0
+            let density =
+                outcome.tissueSquareMillimeters > 0 ? Double(outcome.cells) / outcome.tissueSquareMillimeters : 0
             print(
                 String(
                     format: "%@: %d lymphocytes on %.2f mm² of tissue, %.0f per mm²%@", outcome.slide, outcome.cells,
                     outcome.tissueSquareMillimeters, density, outcome.wasDone ? " (was done already)" : ""))
             if outcome.unreadableTiles > 0 {
-                Console.error("\(outcome.slide): \(outcome.unreadableTiles) tiles could not be read (see table tile)", prefix: "warning: ")
+                Console.error(
+                    "\(outcome.slide): \(outcome.unreadableTiles) tiles could not be read (see table tile)",
+                    prefix: "warning: ")
             }
             if let warning = outcome.warning { Console.error("\(outcome.slide): \(warning)", prefix: "warning: ") }
         case .failed(let failure): Console.error(failure.message)

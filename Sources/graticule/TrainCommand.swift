@@ -28,6 +28,7 @@ struct TrainCommand: ParsableCommand {
     @Option(help: "ε of the loss.") var epsilon: Double?
     @Option(help: "Share of pixels labelled by colour (0 … 1).") var colorLabels: Double?
     @Option(help: "Stain augmentation, ± this share (0 … 1).") var stainJitter: Double?
+    @Option(help: "Networks to train and average.") var members: Int?
     @Option(help: "U-Net widths by level, separated by commas.") var widths: String?
 
     func validate() throws {
@@ -40,6 +41,7 @@ struct TrainCommand: ParsableCommand {
                 throw ValidationError("--\(name) must be between 0 and 1.")
             }
         }
+        guard (1...64).contains(members ?? 1) else { throw ValidationError("--members must be between 1 and 64.") }
         guard (epsilon ?? 1) > 0 else { throw ValidationError("--epsilon must be above 0.") }
         if let widths {
             guard !widths.split(separator: ",").isEmpty, widths.split(separator: ",").allSatisfy({ (Int($0) ?? 0) > 0 })
@@ -54,6 +56,7 @@ struct TrainCommand: ParsableCommand {
         if let epsilon { configuration.criterion.epsilon = epsilon }
         if let colorLabels { configuration.colorLabelFraction = colorLabels }
         if let stainJitter { configuration.stainJitter = stainJitter }
+        if let members { configuration.members = members }
         if let widths { configuration.architecture.widths = widths.split(separator: ",").compactMap { Int($0) } }
         return configuration
     }
@@ -75,17 +78,22 @@ struct TrainCommand: ParsableCommand {
             case .leftOut(let failure): Console.error("left out: \(failure.message)")
             case .ready(let slides, let regions, let priors):
                 for slide in slides {
-                    Console.note("\(slide.name): \(slide.regions) regions to train on, \(slide.validationRegions) held out")
+                    Console.note(
+                        "\(slide.name): \(slide.regions) regions to train on, \(slide.validationRegions) held out")
                 }
-                Console.note("regions per class: \(regions.map(String.init).joined(separator: " ")); priors from \(priors.origin)")
-            case .progress(let progress): show(progress, on: line)
+                Console.note(
+                    "regions per class: \(regions.map(String.init).joined(separator: " ")); priors from \(priors.origin)"
+                )
+            case .progress(let progress, let member, let members):
+                show(progress, member: member, members: members, on: line)
             }
         }
         line.end()
         if let validation = outcome.model.validation {
             print(
                 String(
-                    format: "trained %d steps; on held-out regions: correlation %.3f, mean |μ − η| %.3f", outcome.model.steps,
+                    format: "trained %d steps; on held-out regions: correlation %.3f, mean |μ − η| %.3f",
+                    outcome.model.steps,
                     validation.correlation, validation.absoluteError))
         } else {
             print("trained \(outcome.model.steps) steps; too few regions to hold any out for validation")
@@ -94,12 +102,17 @@ struct TrainCommand: ParsableCommand {
         if !outcome.failures.isEmpty { throw ExitCode(3) }
     }
 
-    private func show(_ progress: Trainer.Progress, on line: ProgressLine) {
-        var text = String(
-            format: "step %d/%d  loss %.3f  %.2f s/step  %@ left", progress.step, progress.steps, progress.loss,
-            progress.secondsPerStep, Console.duration(progress.secondsLeft))
+    private func show(_ progress: Trainer.Progress, member: Int, members: Int, on line: ProgressLine) {
+        let left = progress.secondsLeft + progress.secondsPerStep * Double(progress.steps * (members - member))
+        let prefix = members > 1 ? "network \(member)/\(members)  " : ""
+        var text =
+            prefix
+            + String(
+                format: "step %d/%d  loss %.3f  %.2f s/step  %@ left", progress.step, progress.steps, progress.loss,
+                progress.secondsPerStep, Console.duration(left))
         if let validation = progress.validation {
-            text += String(format: "  held out: correlation %.3f, mismatch %.2f", validation.correlation, validation.mismatch)
+            text += String(
+                format: "  held out: correlation %.3f, mismatch %.2f", validation.correlation, validation.mismatch)
         }
         line.show(text, force: progress.validation != nil)
         if progress.validation != nil { line.end() }

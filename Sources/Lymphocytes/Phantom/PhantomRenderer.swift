@@ -105,7 +105,8 @@ struct PhantomRenderer: Sendable {
                 let bits = noise.next()
                 for channel in 0..<3 {
                     let density =
-                        0.012 + h[i] * strength.hematoxylin * hematoxylin[channel] + e[i] * strength.eosin * eosin[channel]
+                        0.012 + h[i] * strength.hematoxylin * hematoxylin[channel] + e[i] * strength.eosin
+                        * eosin[channel]
                     let draw = bits >> (UInt64(channel) * 20)
                     let error = Float(draw & 0x3ff) / 1024 + Float(draw >> 10 & 0x3ff) / 1024 - 1
                     let value = 252 * exp(-2.302585 * density) + 4 * error

@@ -181,13 +181,15 @@ public struct PhantomSet: Sendable {
                 width: side, height: side)
             let file = String(format: "%04d.png", index)
             try PNG.write(image, to: set.appendingPathComponent(file))
-            table += "\(file),\(nucleus.kind == .lymphocyte ? "lymphocyte" : "other"),\(PhantomSet.micronsPerPixel),\(name)#\(number)\n"
+            table +=
+                "\(file),\(nucleus.kind == .lymphocyte ? "lymphocyte" : "other"),\(PhantomSet.micronsPerPixel),\(name)#\(number)\n"
             let hematoxylin = ColorDeconvolution.hematoxylinEosin.hematoxylin(image).values
             darkness.append(disc.reduce(0) { $0 + Double(hematoxylin[$1]) } / Double(disc.count))
         }
         try AtomicFile.write(Data(table.utf8), to: set.appendingPathComponent("labels.csv"))
         return try AreaUnderCurve(
-            scores: darkness, isPositive: chosen.map { $0.element.kind == .lymphocyte }).value
+            scores: darkness, isPositive: chosen.map { $0.element.kind == .lymphocyte }
+        ).value
     }
 
     private func writeCounts(_ counted: [Counted]) throws {

@@ -52,7 +52,8 @@ struct PhantomTissue: Sendable {
 
     /// The nuclei whose centres lie in a square.
     func nuclei(column: Int, row: Int) -> [PhantomNucleus] {
-        var generator = SeededGenerator(seed: seed, stream: UInt64(truncatingIfNeeded: row) << 32 | UInt64(UInt32(truncatingIfNeeded: column)))
+        var generator = SeededGenerator(
+            seed: seed, stream: UInt64(truncatingIfNeeded: row) << 32 | UInt64(UInt32(truncatingIfNeeded: column)))
         let side = Float(PhantomTissue.square)
         let (left, top) = (Float(column) * side, Float(row) * side)
         var placed: [PhantomNucleus] = []
@@ -62,7 +63,8 @@ struct PhantomTissue: Sendable {
         }
         func point() -> (Float, Float) {
             (
-                left + Float.random(in: 0..<side, using: &generator), top + Float.random(in: 0..<side, using: &generator)
+                left + Float.random(in: 0..<side, using: &generator),
+                top + Float.random(in: 0..<side, using: &generator)
             )
         }
         let expected = lymphocyteDensity(left + side / 2, top + side / 2) * PhantomTissue.mostLymphocytes
@@ -103,7 +105,9 @@ struct PhantomTissue: Sendable {
         Float(mean + deviation * max(-2.2, min(2.2, generator.nextGaussian())))
     }
 
-    private func angle(_ generator: inout SeededGenerator) -> Float { Float.random(in: 0..<(2 * .pi), using: &generator) }
+    private func angle(_ generator: inout SeededGenerator) -> Float {
+        Float.random(in: 0..<(2 * .pi), using: &generator)
+    }
 
     private func lymphocyte(_ x: Float, _ y: Float, using generator: inout SeededGenerator) -> PhantomNucleus {
         let major = normal(7.1, 0.55, &generator)

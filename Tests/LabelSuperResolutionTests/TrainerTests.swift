@@ -1,0 +1,113 @@
+import Foundation
+import GraticuleTesting
+import Testing
+import Torch
+
+@testable import LabelSuperResolution
+
+/// Bright squares on noise, of which only the number a block is known.
+private struct SquareSource: BlockSource {
+    let layout = BlockLayout(margin: 4, blocksPerSide: 1, blockSide: 24)
+
+    private func make(_ generator: inout SeededGenerator, count: Int) -> BlockBatch {
+        var input: [Float] = []
+        var classes: [Int?] = []
+        let side = layout.imageSide
+        for _ in 0..<count {
+            let known = Int.random(in: 0..<3, using: &generator)
+            var image = (0..<(side * side)).map { _ in Float(0.3 * generator.nextGaussian()) }
+            for square in 0..<(3 * known) {
+                let (left, top) = (layout.margin + square % 3 * 8, layout.margin + square / 3 * 8)
+                for y in top..<(top + 5) { for x in left..<(left + 5) { image[y * side + x] += 2 } }
+            }
+            input += image
+            classes.append(known)
+        }
+        return BlockBatch(
+            layout: layout, channels: 1, input: input, classes: classes,
+            pixelLabels: [Int8](repeating: -1, count: count * side * side))
+    }
+
+    func batch(step: Int, count: Int, seed: UInt64) throws -> BlockBatch {
+        var generator = SeededGenerator(seed: seed, stream: UInt64(step))
+        return make(&generator, count: count)
+    }
+
+    func validationBatches() throws -> [BlockBatch] {
+        var generator = SeededGenerator(seed: 99)
+        return [make(&generator, count: 12)]
+    }
+}
+
+struct TrainerTests {
+    private func configuration() -> TrainingConfiguration {
+        var configuration = TrainingPreset.fast.configuration(inputChannels: 1, labels: 2, seed: 4)
+        configuration.architecture.widths = [4, 6]
+        configuration.batchSize = 4
+        configuration.schedule = .cosine(warmup: 10, length: 150)
+        return configuration
+    }
+
+    private func priors() throws -> LabelPriors {
+        try .binary(
+            label: "square", means: [0, 75.0 / 576, 150.0 / 576], deviations: [0.01, 0.02, 0.02], origin: "test")
+    }
+
+    @discardableResult
+    private func train(_ folder: URL, steps: Int, resume: Bool = false) throws -> ValidationMetrics? {
+        let model = ModelFolder(folder)
+        try model.create()
+        let trainer = try Trainer(configuration: configuration(), priors: priors(), source: SquareSource())
+        return try trainer.train(into: model, steps: steps, resume: resume, preview: { _, _ in }, progress: { _ in })
+    }
+
+    private func weights(_ folder: URL) throws -> Data { try Data(contentsOf: ModelFolder(folder).weights) }
+
+    @Test func learnsSquaresFromCountsAlone() throws {
+        try TestFolders.withTemporary { folder in
+            let validation = try #require(try train(folder, steps: 150))
+            #expect(validation.correlation > 0.95)
+            #expect(validation.absoluteError < 0.05)
+        }
+    }
+
+    @Test func theSameSeedGivesTheSameBytes() throws {
+        try TestFolders.withTemporary { folder in
+            let folders = ["a", "b"].map { folder.appendingPathComponent($0) }
+            for folder in folders { try train(folder, steps: 12) }
+            #expect(try weights(folders[0]) == weights(folders[1]))
+        }
+    }
+
+    @Test func aResumedRunEqualsAnUninterruptedOne() throws {
+        try TestFolders.withTemporary { folder in
+            let (whole, parts) = (folder.appendingPathComponent("whole"), folder.appendingPathComponent("parts"))
+            try train(whole, steps: 60)
+            try train(parts, steps: 25)
+            try train(parts, steps: 60, resume: true)
+            #expect(try weights(whole) == weights(parts))
+            let lines = try String(contentsOf: ModelFolder(parts).metrics, encoding: .utf8).split(separator: "\n")
+            #expect(lines.count == 61, "one line a step and the header")
+        }
+    }
+
+    @Test func aCheckpointOfOtherSettingsIsRefused() throws {
+        try TestFolders.withTemporary { folder in
+            try train(folder, steps: 3)
+            var other = configuration()
+            other.learningRate = 1
+            let trainer = try Trainer(configuration: other, priors: priors(), source: SquareSource())
+            #expect(throws: MethodError.self) {
+                try trainer.train(
+                    into: ModelFolder(folder), steps: 5, resume: true, preview: { _, _ in }, progress: { _ in })
+            }
+        }
+    }
+
+    @Test func anUnfinishedFolderIsNoModel() throws {
+        try TestFolders.withTemporary { folder in
+            try train(folder, steps: 3)
+            #expect(throws: MethodError.self) { try ModelFolder(folder).load() }
+        }
+    }
+}

@@ -1,0 +1,135 @@
+import Foundation
+import LabelSuperResolution
+import Testing
+
+@testable import Raster
+
+struct ComponentTests {
+    /// Blobs and dust: components of every shape, many of which merge late.
+    private func mask(width: Int, height: Int, seed: UInt64) -> Plane<UInt8> {
+        var generator = SeededGenerator(seed: seed)
+        return Plane(
+            width: width, height: height,
+            values: (0..<(width * height)).map { _ in UInt8.random(in: 0...255, using: &generator) })
+    }
+
+    private let threshold: UInt8 = 110
+
+    private func stream(_ plane: Plane<UInt8>, interruptAt rows: Set<Int> = []) throws -> [PixelComponent] {
+        var components = StreamingComponents()
+        var closed: [PixelComponent] = []
+        let second = plane.values.map { $0 ^ 0xff }
+        for y in 0..<plane.height {
+            if rows.contains(y) { components = try StreamingComponents(frontierData: components.frontierData) }
+            let range = (y * plane.width)..<((y + 1) * plane.width)
+            plane.values.withUnsafeBufferPointer { first in
+                second.withUnsafeBufferPointer { second in
+                    closed += components.append(
+                        first: UnsafeBufferPointer(rebasing: first[range]),
+                        second: UnsafeBufferPointer(rebasing: second[range]), threshold: threshold)
+                }
+            }
+        }
+        return closed + components.finish()
+    }
+
+    private func pixels(_ component: PixelComponent, width: Int) -> Set<Int> {
+        Set(component.runs.flatMap { run in run.columns.map { Int(run.row) * width + Int($0) } })
+    }
+
+    /// The components found by flood fill over the whole mask.
+    private func flood(_ plane: Plane<UInt8>) -> Set<Set<Int>> {
+        var seen = Set<Int>()
+        var result = Set<Set<Int>>()
+        for start in plane.values.indices where plane.values[start] >= threshold && !seen.contains(start) {
+            var component: Set<Int> = [start]
+            var stack = [start]
+            while let i = stack.popLast() {
+                let (x, y) = (i % plane.width, i / plane.width)
+                for (nx, ny) in [(x - 1, y), (x + 1, y), (x, y - 1), (x, y + 1)]
+                where nx >= 0 && ny >= 0 && nx < plane.width && ny < plane.height {
+                    let j = ny * plane.width + nx
+                    if plane.values[j] >= threshold, component.insert(j).inserted { stack.append(j) }
+                }
+            }
+            seen.formUnion(component)
+            result.insert(component)
+        }
+        return result
+    }
+
+    @Test(arguments: 1...8) func streamedComponentsEqualThoseOfTheWholeMask(seed: Int) throws {
+        let plane = mask(width: 37, height: 41, seed: UInt64(seed))
+        let found = try stream(plane)
+        #expect(Set(found.map { pixels($0, width: 37) }) == flood(plane))
+        for component in found {
+            for run in component.runs {
+                var offset = Int(run.offset)
+                for x in run.columns {
+                    #expect(component.values[offset] == plane[Int(x), Int(run.row)])
+                    #expect(component.values[offset + 1] == plane[Int(x), Int(run.row)] ^ 0xff)
+                    offset += 2
+                }
+            }
+        }
+    }
+
+    @Test(arguments: 1...4) func aProgressMarkChangesNothing(seed: Int) throws {
+        let plane = mask(width: 37, height: 41, seed: UInt64(seed))
+        let whole = try stream(plane)
+        let parts = try stream(plane, interruptAt: [1, 7, 8, 20, 40])
+        #expect(whole.map { pixels($0, width: 37) } == parts.map { pixels($0, width: 37) })
+    }
+
+    @Test func aProgressMarkCutOffIsRefused() throws {
+        var components = StreamingComponents()
+        let row = [UInt8](repeating: 200, count: 9)
+        row.withUnsafeBufferPointer { _ = components.append(first: $0, second: $0, threshold: 1) }
+        let data = components.frontierData
+        for length in 0..<data.count {
+            #expect(throws: RasterError.self) { try StreamingComponents(frontierData: data.prefix(length)) }
+        }
+    }
+
+    @Test func touchingDiscsAreCutAndOneDiscIsNot() {
+        func discs(_ centres: [(Double, Double)]) -> Plane<Bool> {
+            var plane = Plane(width: 60, height: 40, repeating: false)
+            for y in 0..<40 {
+                for x in 0..<60 {
+                    plane[x, y] = centres.contains { hypot(Double(x) - $0.0, Double(y) - $0.1) <= 8 }
+                }
+            }
+            return plane
+        }
+        for (centres, wanted) in [([(20.0, 20.0)], 1), ([(18.0, 20.0), (31.0, 20.0)], 2)] {
+            let plane = discs(centres)
+            let (labels, count) = Watershed.catchments(
+                of: plane.distanceToBackground().blurred(sigma: 1), in: plane, dynamics: 0.6)
+            #expect(count == wanted)
+            #expect(zip(labels.values, plane.values).allSatisfy { ($0 > 0) == $1 })
+        }
+    }
+
+    @Test func distancesAreExact() {
+        let plane = mask(width: 23, height: 19, seed: 3).map { $0 > 60 }
+        let found = plane.distanceToBackground()
+        for y in 0..<19 {
+            for x in 0..<23 {
+                var nearest = Float.infinity
+                for v in -1...19 {
+                    for u in -1...23 where u < 0 || v < 0 || u == 23 || v == 19 || !plane[u, v] {
+                        nearest = min(nearest, Float((u - x) * (u - x) + (v - y) * (v - y)))
+                    }
+                }
+                #expect(abs(found[x, y] - nearest.squareRoot()) < 1e-3)
+            }
+        }
+    }
+
+    @Test func holesAreFilledAndTheLargestPartIsKept() {
+        let ring = Plane(width: 5, height: 4, values: "####.#..#.####......#".map { $0 == "#" }.dropLast())
+        #expect(ring.withoutHoles().values.filter { $0 }.count == 12)
+        let parts = Plane(width: 4, height: 2, values: [true, false, true, true, false, false, true, true])
+        #expect(parts.largestComponent().values == [false, false, true, true, false, false, true, true])
+    }
+}

@@ -1,0 +1,77 @@
+public import Foundation
+public import LabelSuperResolution
+public import Lymphocytes
+
+/// A small phantom set, made once a test process.
+public enum PhantomFixture {
+    /// Two slides of 800 px.
+    public static let folder: URL = {
+        let folder = FileManager.default.temporaryDirectory
+            .appendingPathComponent("graticule-phantom-\(ProcessInfo.processInfo.processIdentifier)")
+        do {
+            try PhantomSet(folder: folder, slides: 2, size: 800, seed: 3).write { _, _ in }
+        } catch {
+            fatalError("the phantom fixture cannot be made: \(error)")
+        }
+        return folder
+    }()
+
+    /// A model with random weights: enough where only the plumbing is under test.
+    public static func model(widths: [Int] = [4, 6], folder: URL) throws -> SegmentationModel {
+        var configuration = TrainingPreset.fast.configuration(inputChannels: 5, labels: 2, seed: 5)
+        configuration.architecture.widths = widths
+        configuration.members = 1
+        return SegmentationModel(
+            network: TorchSegmentationNetwork([try UNet(configuration.architecture, seed: 5)]),
+            description: try description(configuration), encoding: .rgbStains, fingerprint: "test", folder: folder)
+    }
+
+    /// A model that calls dark pixels lymphocyte, without any training.
+    public static func darknessModel(folder: URL, failAfter calls: Int? = nil) throws -> SegmentationModel {
+        let configuration = TrainingPreset.fast.configuration(inputChannels: 5, labels: 2, seed: 5)
+        let network = DarknessNetwork(architecture: configuration.architecture, failAfter: calls)
+        let description = try description(configuration)
+        try JSONEncoder().encode(description).write(to: folder.appendingPathComponent("model.json"))
+        return SegmentationModel(
+            network: network, description: description, encoding: .rgbStains, fingerprint: "darkness", folder: folder)
+    }
+
+    private static func description(_ configuration: TrainingConfiguration) throws -> ModelDescription {
+        let priors = try LabelPriors.defaultCurve(label: "lymphocyte", classCount: 10)
+        return ModelDescription(
+            architecture: configuration.architecture, labels: priors.labels, inputEncoding: "rgb+he",
+            micronsPerPixel: 0.5, priors: priors, training: configuration, slides: [], steps: 0, validation: nil,
+            versions: [:])
+    }
+}
+
+/// Log-odds straight from the haematoxylin channel; can be made to fail, as a process does that is killed.
+///
+/// `@unchecked Sendable`: the count of calls is only changed under the lock.
+public final class DarknessNetwork: SegmentationNetwork, @unchecked Sendable {
+    public struct Failure: Error {}
+
+    public let architecture: UNetArchitecture
+    private let lock = NSLock()
+    private var callsLeft: Int?
+
+    public init(architecture: UNetArchitecture, failAfter calls: Int?) {
+        self.architecture = architecture
+        callsLeft = calls
+    }
+
+    public func logOdds(_ batch: ImageBatch) throws -> [Float] {
+        try lock.withLock {
+            guard callsLeft != 0 else { throw Failure() }
+            callsLeft = callsLeft.map { $0 - 1 }
+        }
+        let pixels = batch.height * batch.width
+        var result: [Float] = []
+        for image in 0..<batch.count {
+            // Channel 3 is 2 h − ½: the threshold lies at a haematoxylin OD of 0.4.
+            let start = (image * batch.channels + 3) * pixels
+            for value in batch.values[start..<(start + pixels)] { result.append(20 * (value - 0.3)) }
+        }
+        return result
+    }
+}

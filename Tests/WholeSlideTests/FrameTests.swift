@@ -1,0 +1,37 @@
+import Foundation
+import GraticuleTesting
+import Testing
+
+@testable import WholeSlide
+
+struct FrameTests {
+    @Test func framesConvertBothWays() {
+        let frame = WorkingFrame(micronsPerPixel: 0.5, level0PerPixel: 1.98, level0Width: 1000, level0Height: 500)
+        #expect(frame.width == 506 && frame.height == 253)
+        #expect(abs(frame.working(frame.level0(123)) - 123) < 1e-9)
+        let near = WorkingFrame(micronsPerPixel: 0.5, level0PerPixel: 2.000_01, level0Width: 10, level0Height: 10)
+        #expect(near.level0PerPixel == 2, "rounding in a vendor's mpp is no resampling")
+    }
+
+    @Test func tilesCoverTheSlideOnce() {
+        let frame = WorkingFrame(micronsPerPixel: 0.5, level0PerPixel: 1, level0Width: 1100, level0Height: 700)
+        let grid = TileGrid(frame: frame, side: 512, tissue: nil)
+        #expect(grid.rows.count == 2 && grid.columns == 3 && grid.tileCount == 6)
+        #expect(grid.rows.joined().reduce(0) { $0 + $1.width * $1.height } == 1100 * 700)
+        #expect(grid.rows[1][2].width == 76 && grid.rows[1][2].height == 188)
+    }
+
+    @Test func tablesAreReadWithQuotesAndNameTheirFaults() throws {
+        try TestFolders.withTemporary { folder in
+            let file = folder.appendingPathComponent("t.csv")
+            try Data("a,b\r\n\"x, \"\"y\"\"\",2\nz\n".utf8).write(to: file)
+            let table = try CSVTable(file, requiring: ["a", "b"])
+            #expect(try table.rows[0].text("a") == "x, \"y\"")
+            #expect(try table.rows[0].number("b") == 2)
+            let short = try #require(throws: SlideError.self) { try table.rows[1].text("b") }
+            #expect(short.message.contains("line 3"))
+            #expect(throws: SlideError.self) { try table.rows[0].number("a") }
+            #expect(throws: SlideError.self) { try CSVTable(file, requiring: ["c"]) }
+        }
+    }
+}
