@@ -4,6 +4,7 @@
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 
+#include <malloc.h>
 #include <sched.h>
 
 #include <string>
@@ -69,6 +70,13 @@ const char *ctorch_version(void) {
 
 void ctorch_set_threads(int count) {
     (void)guarded_status([&] { at::set_num_threads(count); });
+}
+
+void ctorch_keep_buffers(void) {
+#ifdef __GLIBC__
+    mallopt(M_MMAP_THRESHOLD, 1 << 30);
+    mallopt(M_TRIM_THRESHOLD, INT32_MAX);
+#endif
 }
 
 int ctorch_threads(void) { return at::get_num_threads(); }

@@ -1,4 +1,5 @@
 internal import Foundation
+internal import Raster
 public import Torch
 
 /// Trains a network from coarse labels and keeps a checkpoint from which an interrupted run goes on bit for bit.
@@ -100,7 +101,11 @@ public final class Trainer {
             validation = try ValidationMetrics.measure(
                 TorchSegmentationNetwork([kept], device: device), batches: validationBatches, priors: priors)
         }
-        try Safetensors.write(kept.tensors, metadata: ["format": "pt"], to: folder.weights)
+        do {
+            try Safetensors.write(kept.tensors, metadata: ["format": "pt"], to: folder.weights)
+        } catch let error where !(error is TorchError) {
+            throw MethodError(.training, "cannot write \(folder.weights.path): \(FileFailure.reason(error))")
+        }
         return validation
     }
 
@@ -165,8 +170,8 @@ public final class Trainer {
                 .write(to: folder.metrics, options: .atomic)
             try Safetensors.write(
                 checkpointTensors, metadata: ["step": String(step), "settings": try settings()], to: folder.checkpoint)
-        } catch let error as CocoaError {
-            throw MethodError(.training, "cannot write to \(folder.url.path): \(error.localizedDescription)")
+        } catch let error where !(error is TorchError) {
+            throw MethodError(.training, "cannot write to \(folder.url.path): \(FileFailure.reason(error))")
         }
     }
 

@@ -24,6 +24,10 @@ public struct SegmentationModel: Sendable {
         self.folder = folder
     }
 
+    /// The probability at which cells end: where the training's held-out regions hold as many lymphocyte pixels as their
+    /// coarse classes lead to expect; a half where none were held out.
+    public var threshold: Double { description.validation?.threshold ?? 0.5 }
+
     /// A model from parts, for tests and experiments.
     public init(
         network: any SegmentationNetwork, description: ModelDescription, encoding: InputEncoding, fingerprint: String,

@@ -12,6 +12,12 @@ public enum TorchRuntime {
         set { ctorch_set_threads(Int32(clamping: max(1, newValue))) }
     }
 
+    /// Lets the process keep freed memory for the next tensor of the same size.
+    ///
+    /// The buffers of a step are tens of megabytes, which glibc maps and unmaps one by one by default; paging them in anew
+    /// took a sixth of a training step.
+    public static func keepBuffers() { ctorch_keep_buffers() }
+
     /// The CPUs that this process may use: the Slurm allocation if there is one, else the scheduler affinity.
     ///
     /// A cluster node has many more cores than a job is given; one thread a physical core of the node would make

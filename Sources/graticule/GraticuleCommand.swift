@@ -28,6 +28,7 @@ struct GraticuleCommand: ParsableCommand {
     /// Parses and runs; usage errors end with status 2.
     static func main() {
         TorchRuntime.threads = TorchRuntime.availableProcessors()
+        TorchRuntime.keepBuffers()
         // A reader that goes away (graticule query … | head) ends the program quietly.
         signal(SIGPIPE, SIG_DFL)
         do {

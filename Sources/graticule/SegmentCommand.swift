@@ -17,7 +17,8 @@ struct SegmentCommand: ParsableCommand {
     @Option(help: "Model folder from 'graticule train'.") var model: String
     @Option(help: "SQLite file for the results; made, or added to.") var results: String
     @Option(help: "µm per level-0 pixel, for slides that do not say it.") var mpp: Double?
-    @Option(help: "Pixels with at least this probability are lymphocyte.") var threshold = 0.5
+    @Option(help: "Pixels with at least this probability are lymphocyte; the model's own if not given.")
+    var threshold: Double?
     @Option(help: "Slides to work on at once.") var workers = 1
     @Option(help: "Folder of heatmaps to compare each region with.") var heatmaps: String?
     @Option(help: "cpu, cuda or cuda:N.") var device = "cpu"
@@ -28,7 +29,7 @@ struct SegmentCommand: ParsableCommand {
 
     func validate() throws {
         guard !slides.isEmpty else { throw ValidationError("Give at least one slide or folder.") }
-        guard threshold > 0, threshold < 1 else { throw ValidationError("--threshold must be between 0 and 1.") }
+        guard threshold.map({ $0 > 0 && $0 < 1 }) ?? true else { throw ValidationError("--threshold must be between 0 and 1.") }
         guard (1...256).contains(workers) else { throw ValidationError("--workers must be between 1 and 256.") }
         guard (64...8192).contains(tile), tile % 64 == 0 else {
             throw ValidationError("--tile must be a multiple of 64 between 64 and 8192.")
@@ -43,7 +44,7 @@ struct SegmentCommand: ParsableCommand {
         let loaded = try SegmentationModel(URL(fileURLWithPath: model), device: try Device(device))
         let store = try ResultStore(URL(fileURLWithPath: results))
         var settings = SegmentationSettings()
-        settings.threshold = threshold
+        settings.threshold = threshold ?? loaded.threshold
         settings.tileSide = tile
         settings.leastArea = leastArea
         settings.splitDepth = splitDepth

@@ -44,7 +44,7 @@ struct TrainerTests {
         var configuration = TrainingPreset.fast.configuration(inputChannels: 1, labels: 2, seed: 4)
         configuration.architecture.widths = [4, 6]
         configuration.batchSize = 4
-        configuration.schedule = .cosine(warmup: 10, length: 150)
+        configuration.schedule = .cosine(warmup: 10, length: 400)
         return configuration
     }
 
@@ -65,7 +65,7 @@ struct TrainerTests {
 
     @Test func learnsSquaresFromCountsAlone() throws {
         try TestFolders.withTemporary { folder in
-            let validation = try #require(try train(folder, steps: 150))
+            let validation = try #require(try train(folder, steps: 400))
             #expect(validation.correlation > 0.95)
             #expect(validation.absoluteError < 0.05)
         }

@@ -14,6 +14,8 @@ typedef struct ctorch_tensor ctorch_tensor;
 const char *ctorch_error(void);
 const char *ctorch_version(void);
 void ctorch_set_threads(int count);
+/// Lets the C library keep freed buffers for the next step instead of giving their pages back to the kernel.
+void ctorch_keep_buffers(void);
 int ctorch_threads(void);
 int ctorch_cuda_device_count(void);
 /// The CPUs that the scheduler lets this process use.
