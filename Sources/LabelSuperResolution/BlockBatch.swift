@@ -49,6 +49,9 @@ public struct BlockBatch: Sendable {
 
 /// Where training images come from.
 public protocol BlockSource: Sendable {
+    /// Changes with the data: a checkpoint made from other data is not gone on from.
+    var identity: String { get }
+
     /// The batch of one step. The same step and seed give the same batch, so that a resumed run sees what an
     /// uninterrupted one does.
     func batch(step: Int, count: Int, seed: UInt64) throws -> BlockBatch

@@ -35,7 +35,7 @@ public struct LabelPriors: Codable, Equatable, Sendable {
             origin: origin)
     }
 
-    private func validate(_ name: String) throws(MethodError) {
+    func validate(_ name: String) throws(MethodError) {
         guard labels.count >= 2, !means.isEmpty, means.count == deviations.count,
             means.allSatisfy({ $0.count == labels.count }), deviations.allSatisfy({ $0.count == labels.count })
         else {
@@ -62,12 +62,15 @@ public struct LabelPriors: Codable, Equatable, Sendable {
         } catch {
             throw MethodError(.priors, "cannot read priors \(url.path): no such file, or not readable")
         }
+        let read: LabelPriors
         do {
-            self = try JSONDecoder().decode(LabelPriors.self, from: data)
+            read = try JSONDecoder().decode(LabelPriors.self, from: data)
         } catch {
             throw MethodError(.priors, "\(url.path) is no priors file: write one with 'graticule priors --output'")
         }
-        try validate(url.path)
+        try read.validate(url.path)
+        self = try LabelPriors(
+            labels: read.labels, means: read.means, deviations: read.deviations, origin: read.origin)
     }
 
     /// The file that ``init(contentsOf:)`` reads.

@@ -58,8 +58,9 @@ public struct ModelFolder: Sendable {
             let model = try JSONDecoder().decode(ModelDescription.self, from: data)
             guard model.architecture.isPossible, (1...64).contains(model.members), model.micronsPerPixel > 0.01,
                 model.micronsPerPixel < 100,
-                model.labels.count == model.architecture.labels
+                model.labels.count == model.architecture.labels, model.priors.labels == model.labels
             else { throw MethodError(.model, "\(description.path) describes an impossible network") }
+            try model.priors.validate(description.path)
             return model
         } catch let error as MethodError {
             throw error

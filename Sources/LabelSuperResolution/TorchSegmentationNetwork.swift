@@ -28,6 +28,10 @@ public final class TorchSegmentationNetwork: SegmentationNetwork, @unchecked Sen
                 let values = try TorchSegmentationNetwork.logOdds(of: member(input, isTraining: false))
                 for i in sum.indices { sum[i] += values[i] }
             }
+            guard sum.allSatisfy(\.isFinite) else {
+                throw MethodError(
+                    .model, "the network gives values that are no numbers: its weights are damaged; train it again")
+            }
             let share = 1 / Float(members.count)
             return members.count == 1 ? sum : sum.map { $0 * share }
         }

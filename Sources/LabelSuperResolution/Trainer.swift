@@ -67,6 +67,10 @@ public final class Trainer {
         progress: (Progress) -> Void
     ) throws -> ValidationMetrics? {
         if resume { try readCheckpoint(folder) }
+        guard step <= steps else {
+            throw MethodError(
+                .training, "\(folder.checkpoint.path) is at step \(step) already, beyond --steps \(steps)")
+        }
         let validationBatches = try source.validationBatches()
         let prefetcher = BatchPrefetcher(
             source: source, count: configuration.batchSize, seed: configuration.seed, last: steps)
@@ -127,8 +131,11 @@ public final class Trainer {
         try loss.backward()
         let norm = try optimizer.clipGradients(norm: configuration.gradientNorm ?? .infinity)
         let rate = configuration.rate(step: step)
-        try optimizer.step(learningRate: rate)
-        try updateAverage()
+        // Sharp log-probabilities may overflow in a single gradient; that step is left out rather than the run spoilt.
+        if norm.isFinite {
+            try optimizer.step(learningRate: rate)
+            try updateAverage()
+        }
         let text = "\(rate),\(value),\(try matching.item()),\(try pixel.item()),\(norm)"
         return (text, value)
     }
@@ -161,7 +168,7 @@ public final class Trainer {
         encoder.outputFormatting = [.sortedKeys]
         var compared = configuration
         compared.steps = 0
-        return String(decoding: try encoder.encode(compared) + encoder.encode(priors), as: UTF8.self)
+        return String(decoding: try encoder.encode(compared) + encoder.encode(priors), as: UTF8.self) + source.identity
     }
 
     private func writeCheckpoint(_ folder: ModelFolder) throws {
@@ -184,7 +191,7 @@ public final class Trainer {
         guard metadata["settings"] == (try settings()) else {
             throw MethodError(
                 .model,
-                "\(folder.checkpoint.path) was made with other settings or priors: give the same ones, or train without --resume"
+                "\(folder.checkpoint.path) was made with other settings, priors or slides: give the same ones, or train without --resume"
             )
         }
         try Safetensors.read(folder.checkpoint, into: checkpointTensors)

@@ -67,7 +67,7 @@ public enum TrainingPreset: String, CaseIterable, Sendable {
                     inputChannels: inputChannels, labels: labels, widths: [16, 16, 32], convolutionsPerLevel: 2,
                     batchNormMomentum: 0.1),
                 optimizer: .adam, learningRate: 2e-3, schedule: .cosine(warmup: 50, length: 1000), batchSize: 6,
-                steps: 1000, members: 3, gradientNorm: 1, averaging: 0.99,
+                steps: 1000, members: 2, gradientNorm: 1, averaging: 0.99,
                 criterion: StatisticsMatching(epsilon: 0.03, logWeight: 0.3), pixelWeight: 1,
                 colorLabelFraction: 0.2, frequencyExponent: 0.5, stainJitter: 0.3, seed: seed)
         case .paper:

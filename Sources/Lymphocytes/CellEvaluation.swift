@@ -16,6 +16,9 @@ public struct CellEvaluation: Sendable {
         for row in table.rows {
             let slide = try row.text("slide")
             let point = (x: try row.number("x"), y: try row.number("y"))
+            guard abs(point.x) < 1e8, abs(point.y) < 1e8 else {
+                throw WorkError(.input, "\(url.path) line \(row.line): (\(point.x), \(point.y)) is no place on a slide")
+            }
             let isTrue = types.contains(try row.text("type").trimmingCharacters(in: .whitespaces).lowercased())
             truth[slide, default: []] += isTrue ? [point] : []
         }

@@ -26,7 +26,9 @@ public struct ContactSheets: Sendable {
         let classes = CoarseClasses()
         var opened: [TrainingSlide] = []
         var failures: [FailedInput] = []
-        for file in try SlideFolder.slides(at: [slides]) {
+        let (files, missing) = SlideFolder.slides(at: [slides])
+        if let missing = missing.first { throw missing }
+        for file in files {
             do {
                 opened.append(
                     try TrainingSlide(

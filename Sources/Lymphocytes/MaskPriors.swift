@@ -21,6 +21,7 @@ public enum MaskPriors {
             let mask = try PNG.readGray(masks.appendingPathComponent(name))
             let heatmap = try Heatmap(file)
             let side = Int(heatmap.level0Side.rounded())
+            guard side >= 1 else { throw WorkError(.input, "heatmap \(file.path) has regions smaller than a pixel") }
             for region in heatmap.regions {
                 let (x, y) = (Int(region.level0X.rounded()), Int(region.level0Y.rounded()))
                 guard x >= 0, y >= 0, x + side <= mask.width, y + side <= mask.height else {

@@ -25,6 +25,8 @@ public struct PatchSet: Sendable {
     public static let positiveLabels: Set<String> = [
         "lymphocyte", "lymphocytes", "til", "tils", "inflammatory", "positive", "pos", "1", "true", "yes",
     ]
+    /// Sizes of a pixel that a patch may have, µm: beyond them it would be blown up or shrunk to nothing.
+    private static let scales = 0.02...4.0
     /// Of the files that are patches in folders by class.
     private static let imageExtensions: Set<String> = ["jpg", "jpeg", "png"]
 
@@ -59,7 +61,7 @@ public struct PatchSet: Sendable {
             } else {
                 throw WorkError(.input, "\(url.path) has no column 'mpp': give µm per pixel with --mpp")
             }
-            guard scale > 0.01, scale < 100 else {
+            guard scales.contains(scale) else {
                 throw WorkError(.input, "\(url.path) line \(row.line): \(scale) is no size of a pixel in µm")
             }
             let label = try row.text("label")
@@ -90,7 +92,7 @@ public struct PatchSet: Sendable {
             throw WorkError(
                 .input, "\(folder.path) is no patch set: it has neither labels.csv nor one folder per class")
         }
-        guard let givenScale, givenScale > 0.01, givenScale < 100 else {
+        guard let givenScale, scales.contains(givenScale) else {
             throw WorkError(.input, "patch set \(folder.path) does not say how large its pixels are: give --mpp")
         }
         return patches.map {

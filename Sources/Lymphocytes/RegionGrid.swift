@@ -20,6 +20,8 @@ public struct RegionGrid: Sendable {
 
     /// Regions with less tissue than this are blank and left out (METHOD §5.4).
     static let leastTissue = 0.5
+    /// Regions farther off the grid than this share of their side are left out: their label is for other pixels.
+    static let mostOffset = 0.1
     /// Regions likelier to be necrotic than this are left out.
     static let mostNecrosis = 0.5
 
@@ -47,6 +49,10 @@ public struct RegionGrid: Sendable {
             else { continue }
             let column = Int(((region.level0X - left) / side).rounded())
             let row = Int(((region.level0Y - top) / side).rounded())
+            // Partial regions at an edge, and grids that begin anew, lie between the squares.
+            guard abs((region.level0X - left) / side - Double(column)) <= RegionGrid.mostOffset,
+                abs((region.level0Y - top) / side - Double(row)) <= RegionGrid.mostOffset
+            else { continue }
             classes[row * columns + column] = coarseClasses.index(of: region.probability)
         }
     }

@@ -6,6 +6,8 @@ internal import WholeSlide
 /// The coarse regions of a slide, to compare what the network predicts for each with what its class leads to expect.
 struct RegionSums {
     let records: [RegionRecord]
+    /// Changes with the heatmap; part of a run's identity.
+    let identity: String
     /// First and last-but-one working pixel of each region.
     private let spans: [(columns: Range<Int>, rows: Range<Int>)]
     private let width: Int
@@ -16,6 +18,7 @@ struct RegionSums {
         guard let heatmaps, let file = SlideFolder.heatmap(forSlideNamed: slide.name, in: heatmaps) else {
             records = []
             spans = []
+            identity = "none"
             return
         }
         let heatmap = try Heatmap(file)
@@ -29,6 +32,13 @@ struct RegionSums {
                 probability: region.probability, coarseClass: known, priorMean: priors.means[known][label],
                 priorDeviation: priors.deviations[known][label])
         }
+        var hash = UInt64(0xcbf2_9ce4_8422_2325)
+        for region in heatmap.regions {
+            for value in [region.level0X, region.level0Y, region.probability] {
+                hash = (hash ^ value.bitPattern) &* 0x100_0000_01b3
+            }
+        }
+        identity = String(hash, radix: 16)
         func span(_ level0: Double, _ limit: Int) -> Range<Int> {
             let first = max(0, min(limit, Int(frame.working(level0).rounded())))
             let last = max(first, min(limit, Int(frame.working(level0 + heatmap.level0Side).rounded())))
@@ -43,13 +53,14 @@ struct RegionSums {
         return spans.enumerated().compactMap { ordinal, span in
             let common = span.rows.clamped(to: rows)
             guard !common.isEmpty, !span.columns.isEmpty else { return nil }
+            // What could not be read tells nothing of the region.
+            let columns = span.columns.filter { column in !band.unreadable.contains { $0.contains(column) } }
             var sum = 0
             for row in common {
                 let start = (row - band.y) * width
-                for column in span.columns { sum += Int(band.probability[start + column]) }
+                for column in columns { sum += Int(band.probability[start + column]) }
             }
-            return RegionSum(
-                ordinal: ordinal, pixels: common.count * span.columns.count, probabilitySum: Double(sum) / 255)
+            return RegionSum(ordinal: ordinal, pixels: common.count * columns.count, probabilitySum: Double(sum) / 255)
         }
     }
 }

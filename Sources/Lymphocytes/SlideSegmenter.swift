@@ -88,15 +88,11 @@ public struct SlideSegmenter: Sendable {
                 micronsPerPixel: scale.micronsPerPixel, scaleSource: scale.source.rawValue,
                 tissueSquareMillimeters: tissue.areaSquareMillimeters), model: modelID,
             settings: RunSettings(
-                text: settings.text, level0PerPixel: frame.level0PerPixel, threshold: settings.threshold,
+                text: "\(settings.text) heatmap=\(regions.identity)", level0PerPixel: frame.level0PerPixel,
+                threshold: settings.threshold,
                 tileSide: settings.tileSide, tileRows: grid.rows.count, programVersion: GraticuleVersion.current),
             regions: regions.records)
-        let coarse = 1 / frame.level0PerPixel
-        let warning =
-            coarse > WorkingFrame.warningFactor
-            ? String(
-                format: "its pixels of %.2f µm are coarser than the network's %.2f µm; cells are unreliable",
-                scale.micronsPerPixel, frame.micronsPerPixel) : nil
+        var warning = self.warning(scale: scale, frame: frame, regions: regions)
         if run.isDone {
             return Outcome(
                 slide: slide.name, cells: try store.cellCount(run: run.id),
@@ -104,8 +100,13 @@ public struct SlideSegmenter: Sendable {
                 warning: warning)
         }
         do {
-            let unreadable = try segmentRows(
+            let (unreadable, oversized) = try segmentRows(
                 run, slide: slide, frame: frame, grid: grid, regions: regions, progress: progress)
+            if oversized > 0 {
+                warning =
+                    "\(oversized) areas of more than a mm² without a gap were left out: the threshold is too low, or the "
+                    + "model is not for this stain"
+            }
             try store.finishRun(run.id)
             return Outcome(
                 slide: slide.name, cells: try store.cellCount(run: run.id),
@@ -118,10 +119,20 @@ public struct SlideSegmenter: Sendable {
         }
     }
 
+    private func warning(scale: SlideScale, frame: WorkingFrame, regions: RegionSums) -> String? {
+        if scale.micronsPerPixel > WorkingFrame.warningFactor * frame.micronsPerPixel {
+            return String(
+                format: "its pixels of %.2f µm are coarser than the network's %.2f µm; cells are unreliable",
+                scale.micronsPerPixel, frame.micronsPerPixel)
+        }
+        if let heatmaps, regions.records.isEmpty { return "no heatmap in \(heatmaps.path); no regions are stored" }
+        return nil
+    }
+
     private func segmentRows(
         _ run: RunState, slide: Slide, frame: WorkingFrame, grid: TileGrid, regions: RegionSums,
         progress: (Progress) -> Void
-    ) throws -> Int {
+    ) throws -> (unreadable: Int, oversized: Int) {
         let tiles = ProbabilityTiles(reader: WorkingReader(slide: slide, frame: frame), model: model)
         let outliner = CellOutliner(frame: frame, leastArea: settings.leastArea, splitDepth: settings.splitDepth)
         var components = try run.frontier.map { try StreamingComponents(frontierData: $0) } ?? StreamingComponents()
@@ -142,6 +153,7 @@ public struct SlideSegmenter: Sendable {
                     mean = band.place(try tiles.output(of: tile), at: tile)
                 } catch let error as SlideError {
                     failure = "\(error)"
+                    band.unreadable.append(tile.x..<(tile.x + tile.width))
                     lastFailure = error
                     unreadable += 1
                 }
@@ -172,6 +184,6 @@ public struct SlideSegmenter: Sendable {
             try store.discardRun(run.id)
             throw lastFailure
         }
-        return unreadable
+        return (unreadable, components.oversizedCount)
     }
 }

@@ -10,6 +10,8 @@ struct TileBand {
     let y: Int
     private(set) var probability: [UInt8]
     private(set) var hematoxylin: [UInt8]
+    /// Columns of tiles that could not be read.
+    var unreadable: [Range<Int>] = []
 
     init(width: Int, height: Int, y: Int) {
         self.width = width

@@ -81,7 +81,7 @@ public struct Training: Sendable {
         _ folder: ModelFolder, set: TrainingSet, priors: LabelPriors, steps: Int, resume: Bool, report: (Event) -> Void
     ) throws -> ValidationMetrics? {
         let members = configuration.members
-        let previewImages = try set.previewImages(count: 6)
+        let previewImages = set.previewImages(count: 6)
         var validation: ValidationMetrics?
         for number in 1...members {
             let own = members == 1 ? folder : folder.member(number)
@@ -103,7 +103,8 @@ public struct Training: Sendable {
     private func openSlides(
         _ coarseClasses: CoarseClasses, report: (Event) -> Void
     ) throws -> (slides: [TrainingSlide], failures: [FailedInput]) {
-        let files = try SlideFolder.slides(at: [slides])
+        let (files, missing) = SlideFolder.slides(at: [slides])
+        if let missing = missing.first { throw missing }
         let names = Set(files.map(Slide.name))
         for name in only.union(exclude).sorted() where !names.contains(name) {
             throw WorkError(.input, "there is no slide named '\(name)' in \(slides.path)")

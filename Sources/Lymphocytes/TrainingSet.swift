@@ -24,6 +24,8 @@ public struct TrainingSet: BlockSource {
 
     /// Regions of validation per class that are looked at: enough for a stable mean, few enough to be quick.
     private static let mostValidationRegions = 24
+    /// Unreadable regions in a row after which the slides are taken to be broken.
+    private static let mostAttempts = 20
     /// A superblock is this many regions wide: 0.6 mm, so that training and validation are different tissue.
     static let superblock = 12
 
@@ -109,6 +111,20 @@ public struct TrainingSet: BlockSource {
         var pixelLabels: [Int8] = []
         input.reserveCapacity(count * encoding.channels * layout.imageSide * layout.imageSide)
         for _ in 0..<count {
+            let sample = try drawReadable(using: &generator)
+            encoding.append(sample.image, to: &input)
+            classes += sample.classes.values
+            pixelLabels += sample.labels.values
+        }
+        return BlockBatch(
+            layout: layout, channels: encoding.channels, input: input, classes: classes, pixelLabels: pixelLabels)
+    }
+
+    /// Draws until a region can be read; which are drawn still depends on the generator alone.
+    private func drawReadable(
+        using generator: inout SeededGenerator
+    ) throws -> (image: RGBImage, classes: Plane<Int?>, labels: Plane<Int8>) {
+        for attempt in 1... {
             let drawn = drawClass(using: &generator)
             let place = training[drawn][Int.random(in: 0..<training[drawn].count, using: &generator)]
             // The drawn region is any one of the image's blocks.
@@ -116,13 +132,14 @@ public struct TrainingSet: BlockSource {
             let position = RegionGrid.Position(
                 column: place.position.column - Int.random(in: 0..<n, using: &generator),
                 row: place.position.row - Int.random(in: 0..<n, using: &generator))
-            let sample = try draw(slide: place.slide, position: position, using: &generator)
-            encoding.append(sample.image, to: &input)
-            classes += sample.classes.values
-            pixelLabels += sample.labels.values
+            do {
+                return try draw(slide: place.slide, position: position, using: &generator)
+            } catch let error as SlideError where attempt < TrainingSet.mostAttempts {
+                // One unreadable tile must not end a night's training; a slide full of them must.
+                _ = error
+            }
         }
-        return BlockBatch(
-            layout: layout, channels: encoding.channels, input: input, classes: classes, pixelLabels: pixelLabels)
+        throw WorkError(.input, "no region can be read")
     }
 
     /// A class, with a probability in proportion to a power of its frequency.
@@ -173,12 +190,13 @@ public struct TrainingSet: BlockSource {
     public func validationBatches() throws -> [BlockBatch] {
         var generator = SeededGenerator(seed: configuration.seed, stream: .max - 1)
         let chosen = validation.enumerated().flatMap { known, places in
-            places.shuffled(using: &generator).prefix(TrainingSet.mostValidationRegions).map { ($0, known) }
+            places.shuffled(using: &generator).prefix(TrainingSet.mostValidationRegions)
+                .compactMap { place in (try? validationImage(place)).map { (place, known, $0) } }
         }
-        return try stride(from: 0, to: chosen.count, by: 16).map { start in
+        return stride(from: 0, to: chosen.count, by: 16).map { start in
             let part = chosen[start..<min(start + 16, chosen.count)]
             var input: [Float] = []
-            for (place, _) in part { encoding.append(try validationImage(place), to: &input) }
+            for (_, _, image) in part { encoding.append(image, to: &input) }
             let pixels = validationLayout.imageSide * validationLayout.imageSide
             return BlockBatch(
                 layout: validationLayout, channels: encoding.channels, input: input, classes: part.map { $0.1 },
@@ -192,6 +210,17 @@ public struct TrainingSet: BlockSource {
         return try slide.reader.read(
             x: corner.x - validationLayout.margin, y: corner.y - validationLayout.margin,
             width: validationLayout.imageSide, height: validationLayout.imageSide)
+    }
+
+    /// Names, scales and classes of all regions, as a hash.
+    public var identity: String {
+        var hash = UInt64(0xcbf2_9ce4_8422_2325)
+        func add(_ text: String) { for byte in text.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 } }
+        for slide in slides {
+            add("\(slide.name) \(slide.scale.micronsPerPixel) \(slide.reader.slide.width)×\(slide.reader.slide.height)")
+            for (position, known) in slide.regions.known { add("\(position.column),\(position.row):\(known) ") }
+        }
+        return String(hash, radix: 16)
     }
 
     /// What was used of each slide, for the model's description.
@@ -208,12 +237,14 @@ public struct TrainingSet: BlockSource {
 
     /// A few held-out regions for previews, from the lowest class that there is to the highest; all from training where
     /// nothing could be held out.
-    func previewImages(count: Int) throws -> [(image: RGBImage, coarseClass: Int)] {
+    func previewImages(count: Int) -> [(image: RGBImage, coarseClass: Int)] {
         let pool = validation.contains { !$0.isEmpty } ? validation : training
         let occupied = pool.indices.filter { !pool[$0].isEmpty }
-        return try (0..<min(count, occupied.count)).map { index in
+        return (0..<min(count, occupied.count)).map { index in
             let known = occupied[index * (occupied.count - 1) / max(1, min(count, occupied.count) - 1)]
-            return (try validationImage(pool[known][0]), known)
+            let readable = pool[known].prefix(TrainingSet.mostAttempts).lazy.compactMap { try? validationImage($0) }
+                .first
+            return (readable ?? RGBImage(width: validationLayout.imageSide, height: validationLayout.imageSide), known)
         }
     }
 }

@@ -35,7 +35,7 @@ public struct LineChart: Sendable {
     /// Draws the chart.
     public func rendered(width: Int = 640, height: Int = 640) throws(RasterError) -> RGBImage {
         let canvas = try Canvas(width: width, height: height)
-        let (left, right, top, bottom) = (72.0, Double(width) - 24, 78.0, Double(height) - 64)
+        let (left, right, top, bottom) = (72.0, Double(width) - 24, 104.0, Double(height) - 64)
         func place(_ x: Double, _ y: Double) -> (x: Double, y: Double) {
             (
                 left + (x - xRange.lowerBound) / (xRange.upperBound - xRange.lowerBound) * (right - left),
@@ -57,7 +57,7 @@ public struct LineChart: Sendable {
                 alignment: .right)
         }
         canvas.text(xLabel, x: (left + right) / 2, y: Double(height) - 18, size: 13, alignment: .center)
-        canvas.text(yLabel, x: left, y: top - 8, size: 13)
+        canvas.text(yLabel, x: left, y: top - 12, size: 13)
         for line in series {
             canvas.line(
                 line.points.map { place($0.x, $0.y) }, color: line.color, width: line.isDashed ? 1.5 : 2.5,

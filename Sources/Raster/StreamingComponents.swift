@@ -14,6 +14,16 @@ public struct PixelComponent: Equatable, Sendable {
     public internal(set) var values: [UInt8]
 
     public var pixelCount: Int { values.count / 2 }
+
+    /// Whether it grew beyond ``StreamingComponents/mostPixels``; its pixels are not kept then.
+    public internal(set) var isOversized = false
+
+    mutating func dropIfOversized() {
+        guard isOversized || pixelCount > StreamingComponents.mostPixels else { return }
+        isOversized = true
+        runs = []
+        values = []
+    }
 }
 
 /// Finds the 4-connected components of a mask that arrives row by row, and lets go of each as soon as it is closed.
@@ -27,6 +37,12 @@ public struct StreamingComponents: Sendable {
     private var nextIdentifier = 0
     /// The row that the next call brings.
     public private(set) var nextRow: Int
+    /// Components so far that grew beyond ``mostPixels`` and were dropped.
+    public private(set) var oversizedCount = 0
+
+    /// The largest component that is kept: a square millimetre at 0.5 µm without a gap is no cluster of cells but a network
+    /// or a threshold gone wrong, and must not take memory with the size of the slide.
+    public static let mostPixels = 4_000_000
 
     public init(firstRow: Int = 0) {
         nextRow = firstRow
@@ -85,7 +101,8 @@ public struct StreamingComponents: Sendable {
         var closed: [PixelComponent] = []
         for run in frontier {
             let root = root(of: run.component)
-            if !stillOpen.contains(root), let component = open.removeValue(forKey: root) { closed.append(component) }
+            guard !stillOpen.contains(root), let component = open.removeValue(forKey: root) else { continue }
+            if component.isOversized { oversizedCount += 1 } else { closed.append(component) }
         }
         frontier = current.map { ($0.columns, root(of: $0.component)) }
         // Every link has been followed by now; only the roots of the frontier are asked for again.
@@ -119,6 +136,8 @@ public struct StreamingComponents: Sendable {
             contentsOf: dropped.runs.map {
                 PixelComponent.Run(row: $0.row, columns: $0.columns, offset: $0.offset + base)
             })
+        if dropped.isOversized { open[keep]?.isOversized = true }
+        open[keep]?.dropIfOversized()
         parent[drop] = keep
         return keep
     }
@@ -127,12 +146,14 @@ public struct StreamingComponents: Sendable {
         _ identifier: Int, row: Int32, columns: Range<Int32>, first: UnsafeBufferPointer<UInt8>,
         second: UnsafeBufferPointer<UInt8>
     ) {
+        guard open[identifier]?.isOversized == false else { return }
         let offset = Int32(open[identifier]?.values.count ?? 0)
         open[identifier]?.runs.append(PixelComponent.Run(row: row, columns: columns, offset: offset))
         for x in Int(columns.lowerBound)..<Int(columns.upperBound) {
             open[identifier]?.values.append(first[x])
             open[identifier]?.values.append(second[x])
         }
+        open[identifier]?.dropIfOversized()
     }
 }
 
@@ -144,9 +165,17 @@ extension StreamingComponents {
             withUnsafeBytes(of: Int32(truncatingIfNeeded: value).littleEndian) { data.append(contentsOf: $0) }
         }
         put(nextRow)
+        put(oversizedCount)
+        put(frontier.count)
+        for run in frontier {
+            put(Int(run.columns.lowerBound))
+            put(Int(run.columns.upperBound))
+            put(run.component)
+        }
         put(open.count)
         for (identifier, component) in open.sorted(by: { $0.key < $1.key }) {
             put(identifier)
+            put(component.isOversized ? 1 : 0)
             put(component.runs.count)
             put(component.values.count)
             for run in component.runs {
@@ -174,8 +203,15 @@ extension StreamingComponents {
             return Int(Int32(bitPattern: value))
         }
         self.init(firstRow: try take())
-        for _ in 0..<(try take()) {
+        oversizedCount = try take()
+        for _ in 0..<max(0, try take()) {
+            let (lower, upper, component) = (try take(), try take(), try take())
+            guard lower < upper else { throw RasterError(.mismatch, "a progress mark is malformed") }
+            frontier.append((Int32(lower)..<Int32(upper), component))
+        }
+        for _ in 0..<max(0, try take()) {
             let identifier = try take()
+            let isOversized = try take() == 1
             let runCount = try take()
             let valueCount = try take()
             var runs: [PixelComponent.Run] = []
@@ -192,11 +228,10 @@ extension StreamingComponents {
             guard valueCount >= 0, position + valueCount <= data.endIndex else {
                 throw RasterError(.mismatch, "a progress mark is cut off")
             }
-            open[identifier] = PixelComponent(runs: runs, values: [UInt8](data[position..<(position + valueCount)]))
+            open[identifier] = PixelComponent(
+                runs: runs, values: [UInt8](data[position..<(position + valueCount)]), isOversized: isOversized)
             position += valueCount
             nextIdentifier = max(nextIdentifier, identifier)
-            for run in runs where Int(run.row) == nextRow - 1 { frontier.append((run.columns, identifier)) }
         }
-        frontier.sort { $0.columns.lowerBound < $1.columns.lowerBound }
     }
 }

@@ -102,9 +102,12 @@ extension ResultStore {
     }
 
     /// Stores a finished tile row with the cells that it closed, and where to go on: one transaction.
+    ///
+    /// - Throws: ``StoreError`` where the row before is not the last one stored: another process is at the same run.
     public func finishTileRow(
         run: Int64, nextTileRow: Int, frontier: Data, tiles: [TileRecord], cells: [CellRecord], regionSums: [RegionSum]
     ) throws(StoreError) {
+        let path = url.path
         try write { db in
             let insertTile = try db.cachedStatement(
                 sql: """
@@ -127,8 +130,14 @@ extension ResultStore {
                 try addToRegion.execute(arguments: [sum.pixels, sum.probabilitySum, run, sum.ordinal])
             }
             try db.execute(
-                sql: "UPDATE run SET next_tile_row = ?, frontier = ? WHERE id = ?",
-                arguments: [nextTileRow, frontier, run])
+                sql: "UPDATE run SET next_tile_row = ?, frontier = ? WHERE id = ? AND next_tile_row = ?",
+                arguments: [nextTileRow, frontier, run, nextTileRow - 1])
+            // Otherwise two processes on one slide would store each cell twice; this one's row is rolled back.
+            guard db.changesCount == 1 else {
+                throw StoreError(
+                    .missing, "another process is segmenting the same slide into \(path): let it finish, then run again"
+                )
+            }
         }
     }
 

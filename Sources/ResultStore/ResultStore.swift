@@ -22,6 +22,7 @@ public final class ResultStore: Sendable {
         configuration.foreignKeysEnabled = true
         do {
             try ResultStore.checkHeader(url)
+            try ResultStore.checkUntouched(url)
             database = try DatabaseQueue(path: url.path, configuration: configuration)
             try ResultStore.migrate(database, path: url.path)
         } catch {
@@ -58,6 +59,17 @@ public final class ResultStore: Sendable {
         }
     }
 
+    /// Refuses another program's file, or a newer one, before anything of it is changed: even the journal mode is.
+    private static func checkUntouched(_ url: URL) throws {
+        let size = try? FileManager.default.attributesOfItem(atPath: url.path)[.size] as? Int
+        guard let size, size > 0 else { return }
+        var configuration = Configuration()
+        configuration.readonly = true
+        configuration.busyMode = .timeout(busyTimeout)
+        let path = url.path
+        _ = try DatabaseQueue(path: path, configuration: configuration).read { db in try checkVersion(db, path: path) }
+    }
+
     @discardableResult
     private static func checkVersion(_ db: Database, path: String) throws -> Int {
         let version = try Int.fetchOne(db, sql: "PRAGMA user_version") ?? 0
@@ -66,7 +78,7 @@ public final class ResultStore: Sendable {
         guard application == Schema.applicationID || tables == 0 else {
             throw StoreError(.foreign, "\(path) is an SQLite file of another program: give another name to --results")
         }
-        guard version <= Schema.currentVersion else {
+        guard (0...Schema.currentVersion).contains(version) else {
             throw StoreError(
                 .foreign,
                 "\(path) has schema version \(version), newer than this program's \(Schema.currentVersion): update Graticule"

@@ -104,12 +104,18 @@ public struct Heatmap: Sendable {
             side = width
             let probability = try row.number(column)
             try check(probability, path: url.path, line: row.line)
-            regions.append(
-                Region(level0X: try row.number("minx"), level0Y: try row.number("miny"), probability: probability))
+            let (x, y) = (try row.number("minx"), try row.number("miny"))
+            guard width < 1e6, abs(x) < farthest, abs(y) < farthest else {
+                throw SlideError(.heatmap, "heatmap \(url.path) line \(row.line): (\(x), \(y)) is no place on a slide")
+            }
+            regions.append(Region(level0X: x, level0Y: y, probability: probability))
         }
         guard let side else { throw SlideError(.heatmap, "heatmap \(url.path) has no regions") }
         return (regions, side)
     }
+
+    /// No slide is wider, in level-0 px; a larger number would not fit later arithmetic.
+    private static let farthest = 1e8
 
     private static func check(_ probability: Double, path: String, line: Int) throws(SlideError) {
         guard probability >= 0, probability <= 1 else {
@@ -140,7 +146,7 @@ public struct Heatmap: Sendable {
                     "heatmap \(path) line \(line): expected 'x y lymphocyte [necrosis]', found "
                         + "'\(String(decoding: bytes[text].prefix(60), as: UTF8.self))'")
             }
-            guard fields[0].isFinite, fields[1].isFinite, abs(fields[0]) < 1e9, abs(fields[1]) < 1e9 else {
+            guard fields[0].isFinite, fields[1].isFinite, abs(fields[0]) < farthest, abs(fields[1]) < farthest else {
                 throw SlideError(
                     .heatmap, "heatmap \(path) line \(line): (\(fields[0]), \(fields[1])) is no place on a slide")
             }

@@ -89,8 +89,10 @@ public final class Slide: @unchecked Sendable {
         if let failure {
             throw SlideError(.unopenable, "cannot open slide \(url.path)", cause: failure)
         }
-        // OpenSlide takes sizes from file headers; one that no scanner writes would overflow later arithmetic.
-        guard let base = levels.first, base.width > 0, base.height > 0, base.width < 1 << 31, base.height < 1 << 31,
+        // OpenSlide takes sizes from file headers. The largest scans are 10¹⁰ to 10¹¹ px; a header that promises far more
+        // would only make us allocate memory for it.
+        guard let base = levels.first, base.width > 0, base.height > 0, base.width < 1 << 24, base.height < 1 << 24,
+            base.width * base.height <= 1 << 38,
             levels.allSatisfy({ $0.width > 0 && $0.height > 0 && $0.downsample.isFinite && $0.downsample >= 0.99 })
         else {
             throw SlideError(.unopenable, "cannot open slide \(url.path): its header gives impossible dimensions")

@@ -7,30 +7,34 @@ public enum SlideFolder {
         "svs", "tif", "tiff", "ndpi", "mrxs", "scn", "svslide", "bif", "vms", "vmu", "dcm",
     ]
 
-    /// The slides that paths name: files as they are, folders with every slide file directly in them, by name.
+    /// The slides that paths name, each once: files as they are, folders with every slide file directly in them, by name.
     ///
-    /// - Throws: ``SlideError`` where a path does not exist or a folder holds no slide.
-    public static func slides(at paths: [URL]) throws(SlideError) -> [URL] {
+    /// - Returns: the slides, and an error for each path that does not exist or holds no slide.
+    public static func slides(at paths: [URL]) -> (slides: [URL], failures: [SlideError]) {
         var result: [URL] = []
+        var failures: [SlideError] = []
         for path in paths {
             var isFolder: ObjCBool = false
             guard FileManager.default.fileExists(atPath: path.path, isDirectory: &isFolder) else {
-                throw SlideError(.unopenable, "no slide or folder at \(path.path)")
+                failures.append(SlideError(.unopenable, "no slide or folder at \(path.path)"))
+                continue
             }
             guard isFolder.boolValue else {
                 result.append(path)
                 continue
             }
             let found = files(in: path).filter { extensions.contains($0.pathExtension.lowercased()) }
-            guard !found.isEmpty else {
-                throw SlideError(
-                    .unopenable,
-                    "folder \(path.path) holds no slides (files ending in .\(extensions.sorted().joined(separator: ", ."))"
-                )
+            if found.isEmpty {
+                failures.append(
+                    SlideError(
+                        .unopenable,
+                        "folder \(path.path) holds no slides (files ending in .\(extensions.sorted().joined(separator: ", ."))"
+                    ))
             }
             result += found
         }
-        return result
+        var seen = Set<String>()
+        return (result.filter { seen.insert($0.resolvingSymlinksInPath().path).inserted }, failures)
     }
 
     /// The heatmap of a slide: the file whose stem is the slide's, with or without the prefix `prediction-`.

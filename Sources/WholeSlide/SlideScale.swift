@@ -12,6 +12,9 @@ public struct SlideScale: Equatable, Sendable {
         case given
     }
 
+    /// Sizes of a pixel that an image of a slide may have, µm.
+    static let possible = 0.01...1000.0
+
     /// µm per level-0 pixel.
     public let micronsPerPixel: Double
     public let source: Source
@@ -23,24 +26,26 @@ public struct SlideScale: Equatable, Sendable {
 }
 
 extension Slide {
-    /// The scale: `given` if there is one, else the slide's mpp, else its TIFF resolution.
+    /// The scale: the vendor's own mpp, else `given` where there is one, else the TIFF resolution.
+    ///
+    /// `given` does not override a vendor's mpp, so that in a mixed folder it serves the slides that lack one. It does
+    /// override resolution tags, in which many programs write 72 dpi whatever the image is.
     ///
     /// - Throws: ``SlideError`` that names `--mpp` where the slide does not say it. It is never guessed.
     public func scale(given: Double? = nil) throws(SlideError) -> SlideScale {
-        if let given {
-            guard given.isFinite, given > 0.01, given < 1000 else {
-                throw SlideError(.scale, "--mpp \(given) is no size of a pixel in µm")
-            }
-            return SlideScale(micronsPerPixel: given, source: .given)
+        if let given, !SlideScale.possible.contains(given) {
+            throw SlideError(.scale, "--mpp \(given) is no size of a pixel in µm")
         }
-        if let x = number("openslide.mpp-x"), let y = number("openslide.mpp-y") ?? number("openslide.mpp-x") {
+        if let x = number("openslide.mpp-x"), SlideScale.possible.contains(x),
+            let y = number("openslide.mpp-y") ?? number("openslide.mpp-x")
+        {
             guard abs(x - y) <= 0.1 * max(x, y) else {
                 throw SlideError(
-                    .scale,
-                    "slide \(url.path) has pixels of \(x) × \(y) µm; only square pixels are supported: give --mpp")
+                    .scale, "slide \(url.path) has pixels of \(x) × \(y) µm; only square pixels are supported")
             }
             return SlideScale(micronsPerPixel: (x + y) / 2, source: .properties)
         }
+        if let given { return SlideScale(micronsPerPixel: given, source: .given) }
         if let resolution = number("tiff.XResolution"), let unit = properties["tiff.ResolutionUnit"] {
             let micronsPerUnit: Double? =
                 switch unit {
@@ -48,7 +53,7 @@ extension Slide {
                 case "inch": 25_400
                 default: nil
                 }
-            if let micronsPerUnit {
+            if let micronsPerUnit, SlideScale.possible.contains(micronsPerUnit / resolution) {
                 return SlideScale(micronsPerPixel: micronsPerUnit / resolution, source: .resolutionTags)
             }
         }
@@ -57,6 +62,6 @@ extension Slide {
     }
 
     private func number(_ property: String) -> Double? {
-        properties[property].flatMap(Double.init).flatMap { $0.isFinite && $0 > 0 ? $0 : nil }
+        properties[property].flatMap(Double.init).flatMap { $0.isFinite && $0 > 0.001 && $0 < 1e7 ? $0 : nil }
     }
 }

@@ -18,12 +18,15 @@ public struct TissueMask: Sendable {
     /// - Throws: ``SlideError`` where nothing of the slide can be read.
     public init(slide: Slide, scale: SlideScale) throws(SlideError) {
         // A slide coarser than the mask's grid gives its own pixels.
-        let resolution = max(TissueMask.resolution, scale.micronsPerPixel)
+        // No mask has more than 2^26 pixels: a header may promise any size.
+        let pixels = Double(slide.width) * Double(slide.height)
+        let finest = scale.micronsPerPixel * max(1, (pixels / Double(1 << 26)).squareRoot())
+        let resolution = max(TissueMask.resolution, finest)
         frame = try WorkingFrame(slide: slide, scale: scale, micronsPerPixel: resolution)
         let reader = WorkingReader(slide: slide, frame: frame)
         var density = Plane<Float>(width: frame.width, height: frame.height, repeating: 0)
-        // Blocks of 128 mask pixels are at most 4096 level-0 pixels wide at 0.25 µm: 64 MB, whatever the slide.
-        let block = 128
+        // Blocks of at most 4096 level-0 pixels a side: 64 MB, whatever the slide.
+        let block = max(1, min(128, Int(4096 / frame.level0PerPixel)))
         var isReadable = false
         var failure: SlideError?
         for y in stride(from: 0, to: frame.height, by: block) {

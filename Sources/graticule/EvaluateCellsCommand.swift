@@ -18,7 +18,9 @@ struct EvaluateCellsCommand: ParsableCommand {
     @Flag(help: "Print JSON.") var json = false
 
     func validate() throws {
-        guard within > 0, within.isFinite else { throw ValidationError("--within must be above 0.") }
+        guard (0.01...1000).contains(within) else {
+            throw ValidationError("--within must be between 0.01 and 1000 µm.")
+        }
     }
 
     private struct Report: Encodable {

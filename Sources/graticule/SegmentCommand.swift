@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import LabelSuperResolution
 import Lymphocytes
 import ResultStore
 import Torch
@@ -29,7 +30,9 @@ struct SegmentCommand: ParsableCommand {
 
     func validate() throws {
         guard !slides.isEmpty else { throw ValidationError("Give at least one slide or folder.") }
-        guard threshold.map({ $0 > 0 && $0 < 1 }) ?? true else { throw ValidationError("--threshold must be between 0 and 1.") }
+        guard threshold.map({ $0 > 0 && $0 < 1 }) ?? true else {
+            throw ValidationError("--threshold must be between 0 and 1.")
+        }
         guard (1...256).contains(workers) else { throw ValidationError("--workers must be between 1 and 256.") }
         guard (64...8192).contains(tile), tile % 64 == 0 else {
             throw ValidationError("--tile must be a multiple of 64 between 64 and 8192.")
@@ -40,8 +43,13 @@ struct SegmentCommand: ParsableCommand {
     }
 
     func run() throws {
-        let files = try SlideFolder.slides(at: slides.map { URL(fileURLWithPath: $0) })
+        let (files, missing) = SlideFolder.slides(at: slides.map { URL(fileURLWithPath: $0) })
+        if files.isEmpty, let first = missing.first { throw first }
         let loaded = try SegmentationModel(URL(fileURLWithPath: model), device: try Device(device))
+        let multiple = loaded.network.architecture.gridMultiple
+        guard tile % multiple == 0 else {
+            throw ValidationError("--tile must be a multiple of this model's \(multiple).")
+        }
         let store = try ResultStore(URL(fileURLWithPath: results))
         var settings = SegmentationSettings()
         settings.threshold = threshold ?? loaded.threshold
@@ -57,12 +65,14 @@ struct SegmentCommand: ParsableCommand {
         let start = Date()
         let outcome = try BatchSegmentation(segmenter: segmenter, workers: workers).run(
             files, progress: { printer.show($0) }, finished: { printer.finish($0) })
-        let failures = outcome.compactMap { result -> FailedInput? in
+        var failures = missing.map { FailedInput(name: "(path)", error: $0) }
+        failures += outcome.compactMap { result -> FailedInput? in
             if case .failed(let failure) = result { return failure }
             return nil
         }
+        let done = outcome.filter { if case .done = $0 { true } else { false } }.count
         print(
-            "\(outcome.count - failures.count) of \(files.count) slides done in \(Console.duration(Date().timeIntervalSince(start))): \(results)"
+            "\(done) of \(outcome.count) slides done in \(Console.duration(Date().timeIntervalSince(start))): \(results)"
         )
         if !failures.isEmpty {
             print("failed:")

@@ -49,7 +49,7 @@ struct TrainCommand: ParsableCommand {
         }
     }
 
-    private func settings() -> TrainingConfiguration {
+    private func settings() throws -> TrainingConfiguration {
         var configuration = (TrainingPreset(rawValue: preset) ?? .fast)
             .configuration(inputChannels: InputEncoding.rgbStains.channels, labels: 2, seed: seed)
         if let logWeight { configuration.criterion.logWeight = logWeight }
@@ -58,6 +58,9 @@ struct TrainCommand: ParsableCommand {
         if let stainJitter { configuration.stainJitter = stainJitter }
         if let members { configuration.members = members }
         if let widths { configuration.architecture.widths = widths.split(separator: ",").compactMap { Int($0) } }
+        guard configuration.architecture.isPossible else {
+            throw ValidationError("--widths must be 1 to 8 numbers between 1 and 1024.")
+        }
         return configuration
     }
 
@@ -65,7 +68,7 @@ struct TrainCommand: ParsableCommand {
         func names(_ list: String?) -> Set<String> { Set((list ?? "").split(separator: ",").map(String.init)) }
         var training = Training(
             slides: URL(fileURLWithPath: slides), heatmaps: URL(fileURLWithPath: heatmaps),
-            output: URL(fileURLWithPath: output), configuration: settings())
+            output: URL(fileURLWithPath: output), configuration: try settings())
         training.only = names(only)
         training.exclude = names(exclude)
         training.givenScale = mpp

@@ -7,6 +7,7 @@ import Torch
 
 /// Bright squares on noise, of which only the number a block is known.
 private struct SquareSource: BlockSource {
+    var identity = "squares"
     let layout = BlockLayout(margin: 4, blocksPerSide: 1, blockSide: 24)
 
     private func make(_ generator: inout SeededGenerator, count: Int) -> BlockBatch {
@@ -97,6 +98,18 @@ struct TrainerTests {
             var other = configuration()
             other.learningRate = 1
             let trainer = try Trainer(configuration: other, priors: priors(), source: SquareSource())
+            #expect(throws: MethodError.self) {
+                try trainer.train(
+                    into: ModelFolder(folder), steps: 5, resume: true, preview: { _, _ in }, progress: { _ in })
+            }
+        }
+    }
+
+    @Test func aCheckpointOfOtherDataIsRefused() throws {
+        try TestFolders.withTemporary { folder in
+            try train(folder, steps: 3)
+            let other = SquareSource(identity: "other squares")
+            let trainer = try Trainer(configuration: configuration(), priors: priors(), source: other)
             #expect(throws: MethodError.self) {
                 try trainer.train(
                     into: ModelFolder(folder), steps: 5, resume: true, preview: { _, _ in }, progress: { _ in })

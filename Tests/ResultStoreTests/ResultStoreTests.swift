@@ -71,6 +71,19 @@ struct ResultStoreTests {
         }
     }
 
+    @Test func twoProcessesCannotStoreTheSameRow() throws {
+        try withStore { store, file in
+            let run = try store.beginRun(slide: slide(), model: model(store), settings: settings, regions: [])
+            func finish(_ store: ResultStore) throws {
+                try store.finishTileRow(
+                    run: run.id, nextTileRow: 1, frontier: Data(), tiles: [], cells: [cell(5)], regionSums: [])
+            }
+            try finish(store)
+            #expect(throws: StoreError.self) { try finish(ResultStore(file)) }
+            #expect(try store.cellCount(run: run.id) == 1)
+        }
+    }
+
     @Test func aDiscardedRunTakesEverythingWithIt() throws {
         try withStore { store, _ in
             let run = try store.beginRun(slide: slide(), model: model(store), settings: settings, regions: [])

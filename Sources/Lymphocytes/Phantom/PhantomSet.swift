@@ -50,6 +50,10 @@ public struct PhantomSet: Sendable {
     /// - Parameter progress: called with the slide's number and the share of it that is done.
     @discardableResult
     public func write(progress: (Int, Double) -> Void) throws -> Summary {
+        let table = folder.appendingPathComponent("counts.csv")
+        let marker = folder.appendingPathComponent("phantom-1.svs")
+        guard !FileManager.default.fileExists(atPath: table.path) || FileManager.default.fileExists(atPath: marker.path)
+        else { throw WorkError(.input, "\(table.path) is not that of a phantom set: give another folder to --output") }
         for name in ["heatmaps", "masks", "truth", "patches"] {
             do {
                 try FileManager.default.createDirectory(
