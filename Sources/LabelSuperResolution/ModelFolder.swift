@@ -1,4 +1,5 @@
 public import Foundation
+internal import Raster
 public import Torch
 
 /// A folder with a trained model: `weights.safetensors`, `model.json`, and while training `checkpoint.safetensors`,
@@ -24,7 +25,7 @@ public struct ModelFolder: Sendable {
             try FileManager.default.createDirectory(at: previews, withIntermediateDirectories: true)
         } catch {
             throw MethodError(
-                .model, "cannot make the model folder \(url.path): \((error as NSError).localizedDescription)")
+                .model, "cannot make the model folder \(url.path): \(FileFailure.reason(error))")
         }
         guard FileManager.default.isWritableFile(atPath: url.path) else {
             throw MethodError(.model, "cannot write to the model folder \(url.path): permission denied")
@@ -107,11 +108,10 @@ public struct ModelFolder: Sendable {
         }
     }
 
-    /// A short name for the model that changes with its weights: FNV-1a over the file.
+    /// A short name for the model that changes with its weights.
     public func fingerprint() throws -> String {
-        let data = try Data(contentsOf: weights)
-        let hash = data.reduce(UInt64(0xcbf2_9ce4_8422_2325)) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
-        let text = String(hash, radix: 16)
-        return String(repeating: "0", count: 16 - text.count) + text
+        var fingerprint = Fingerprint()
+        fingerprint.add(try Data(contentsOf: weights))
+        return fingerprint.text
     }
 }

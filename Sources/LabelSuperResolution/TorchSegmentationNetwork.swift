@@ -1,6 +1,10 @@
+internal import Foundation
 public import Torch
 
-/// Inference with libtorch, by one network or by several whose log-odds are averaged.
+/// Inference with libtorch, by one network or by several whose probabilities are averaged.
+///
+/// The mean of the probabilities is the posterior over the members; a mean of log-odds would let one member's saturated
+/// "no" outvote all others.
 ///
 /// `@unchecked Sendable`: the weights are never changed after init, and libtorch allows concurrent forward passes over
 /// constant tensors; batch norm in evaluation mode only reads its statistics.
@@ -23,18 +27,31 @@ public final class TorchSegmentationNetwork: SegmentationNetwork, @unchecked Sen
             let input = try Tensor.from(
                 batch.values, shape: [batch.count, batch.channels, batch.height, batch.width], device: device
             ).channelsLast()
-            var sum = [Float](repeating: 0, count: batch.count * batch.height * batch.width)
+            guard members.count > 1 else {
+                return try checked(TorchSegmentationNetwork.logOdds(of: members[0](input, isTraining: false)))
+            }
+            // p and 1 − p are summed apart: near 1, p alone would lose what log-odds still tell.
+            let pixels = batch.count * batch.height * batch.width
+            var (present, absent) = ([Float](repeating: 0, count: pixels), [Float](repeating: 0, count: pixels))
             for member in members {
                 let values = try TorchSegmentationNetwork.logOdds(of: member(input, isTraining: false))
-                for i in sum.indices { sum[i] += values[i] }
+                for i in values.indices {
+                    // Beyond ± 80, e^x leaves float32.
+                    let value = max(-80, min(80, values[i]))
+                    present[i] += 1 / (1 + exp(-value))
+                    absent[i] += 1 / (1 + exp(value))
+                }
             }
-            guard sum.allSatisfy(\.isFinite) else {
-                throw MethodError(
-                    .model, "the network gives values that are no numbers: its weights are damaged; train it again")
-            }
-            let share = 1 / Float(members.count)
-            return members.count == 1 ? sum : sum.map { $0 * share }
+            return try checked((0..<pixels).map { log(present[$0]) - log(absent[$0]) })
         }
+    }
+
+    private func checked(_ values: [Float]) throws -> [Float] {
+        guard values.allSatisfy(\.isFinite) else {
+            throw MethodError(
+                .model, "the network gives values that are no numbers: its weights are damaged; train it again")
+        }
+        return values
     }
 
     /// log p/(1 − p) of the last label from the scores of all, `NLHW`.

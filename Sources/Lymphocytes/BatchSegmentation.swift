@@ -45,8 +45,9 @@ public struct BatchSegmentation: Sendable {
                     result = .done(
                         try segmenter.segment(url, modelID: modelID) { report in shared.serially { progress(report) } })
                 } catch let error as StoreError where error.code == .storage {
+                    // It concerns every slide, and is thrown once at the end.
                     shared.stop(error)
-                    result = .failed(FailedInput(name: url.lastPathComponent, error: error))
+                    continue
                 } catch {
                     result = .failed(FailedInput(name: url.lastPathComponent, error: error))
                 }

@@ -14,7 +14,7 @@ public struct CellOutliner: Sendable {
     /// A quarter of the smallest lymphocyte's cross-section (7 µm across: 38 µm²).
     public static let defaultLeastArea = 10.0
     /// Found on phantoms; see docs/decisions.md.
-    public static let defaultSplitDepth = 0.3
+    public static let defaultSplitDepth = 0.1
     /// Haematoxylin OD is kept in steps of 1/100, from 0 to 2.55.
     static let hematoxylinSteps: Float = 100
 

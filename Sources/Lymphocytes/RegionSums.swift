@@ -32,13 +32,11 @@ struct RegionSums {
                 probability: region.probability, coarseClass: known, priorMean: priors.means[known][label],
                 priorDeviation: priors.deviations[known][label])
         }
-        var hash = UInt64(0xcbf2_9ce4_8422_2325)
+        var fingerprint = Fingerprint()
         for region in heatmap.regions {
-            for value in [region.level0X, region.level0Y, region.probability] {
-                hash = (hash ^ value.bitPattern) &* 0x100_0000_01b3
-            }
+            for value in [region.level0X, region.level0Y, region.probability] { fingerprint.add(value) }
         }
-        identity = String(hash, radix: 16)
+        identity = fingerprint.text
         func span(_ level0: Double, _ limit: Int) -> Range<Int> {
             let first = max(0, min(limit, Int(frame.working(level0).rounded())))
             let last = max(first, min(limit, Int(frame.working(level0 + heatmap.level0Side).rounded())))

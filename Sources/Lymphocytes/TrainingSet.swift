@@ -187,19 +187,24 @@ public struct TrainingSet: BlockSource {
         )
     }
 
-    public func validationBatches() throws -> [BlockBatch] {
+    /// Up to 24 held-out regions of each class with their margin, always the same.
+    private var validationSample: [(image: RGBImage, coarseClass: Int)] {
         var generator = SeededGenerator(seed: configuration.seed, stream: .max - 1)
-        let chosen = validation.enumerated().flatMap { known, places in
+        return validation.enumerated().flatMap { known, places in
             places.shuffled(using: &generator).prefix(TrainingSet.mostValidationRegions)
-                .compactMap { place in (try? validationImage(place)).map { (place, known, $0) } }
+                .compactMap { place in (try? validationImage(place)).map { ($0, known) } }
         }
+    }
+
+    public func validationBatches() throws -> [BlockBatch] {
+        let chosen = validationSample
         return stride(from: 0, to: chosen.count, by: 16).map { start in
             let part = chosen[start..<min(start + 16, chosen.count)]
             var input: [Float] = []
-            for (_, _, image) in part { encoding.append(image, to: &input) }
+            for region in part { encoding.append(region.image, to: &input) }
             let pixels = validationLayout.imageSide * validationLayout.imageSide
             return BlockBatch(
-                layout: validationLayout, channels: encoding.channels, input: input, classes: part.map { $0.1 },
+                layout: validationLayout, channels: encoding.channels, input: input, classes: part.map(\.coarseClass),
                 pixelLabels: [Int8](repeating: -1, count: part.count * pixels))
         }
     }
@@ -212,15 +217,18 @@ public struct TrainingSet: BlockSource {
             width: validationLayout.imageSide, height: validationLayout.imageSide)
     }
 
-    /// Names, scales and classes of all regions, as a hash.
+    /// Changes with the names, scales and classes of the regions.
     public var identity: String {
-        var hash = UInt64(0xcbf2_9ce4_8422_2325)
-        func add(_ text: String) { for byte in text.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 } }
+        var fingerprint = Fingerprint()
         for slide in slides {
-            add("\(slide.name) \(slide.scale.micronsPerPixel) \(slide.reader.slide.width)×\(slide.reader.slide.height)")
-            for (position, known) in slide.regions.known { add("\(position.column),\(position.row):\(known) ") }
+            let size = slide.reader.slide
+            fingerprint.add("\(slide.name) \(size.width)×\(size.height)".utf8)
+            fingerprint.add(slide.scale.micronsPerPixel)
+            for (position, known) in slide.regions.known {
+                fingerprint.add("\(position.column),\(position.row):\(known) ".utf8)
+            }
         }
-        return String(hash, radix: 16)
+        return fingerprint.text
     }
 
     /// What was used of each slide, for the model's description.

@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 import Torch
 
@@ -45,6 +46,18 @@ struct UNetTests {
         let alone = try network.logOdds(ImageBatch(count: 1, channels: 2, height: 16, width: 16, values: one))
         let both = try network.logOdds(ImageBatch(count: 2, channels: 2, height: 16, width: 16, values: one + other))
         #expect(zip(alone, both).allSatisfy { abs($0 - $1) < 1e-5 })
+    }
+
+    @Test func anEnsembleAveragesProbabilities() throws {
+        let configuration = TrainingPreset.fast.configuration(inputChannels: 1, labels: 2, seed: 1)
+        let members = try [1, 2].map { try UNet(configuration.architecture, seed: $0) }
+        let batch = ImageBatch(count: 1, channels: 1, height: 8, width: 8, values: (0..<64).map { Float($0 % 7) - 3 })
+        let each = try members.map { try TorchSegmentationNetwork([$0]).logOdds(batch) }
+        let both = try TorchSegmentationNetwork(members).logOdds(batch)
+        for i in both.indices {
+            let mean = each.map { 1 / (1 + exp(-$0[i])) }.reduce(0, +) / 2
+            #expect(abs(1 / (1 + exp(-both[i])) - mean) < 1e-5)
+        }
     }
 
     @Test func thePaperPresetIsAppendixA() {

@@ -81,6 +81,29 @@ struct ComponentTests {
         #expect(whole.map { pixels($0, width: 37) } == parts.map { pixels($0, width: 37) })
     }
 
+    /// A sheet of more than a mm² without a gap, beside one small square that must still come out.
+    @Test func aComponentWithoutEndIsDroppedAndTakesNoMemory() throws {
+        let width = 2100
+        var components = StreamingComponents()
+        var closed: [PixelComponent] = []
+        var sheet = [UInt8](repeating: 200, count: width)
+        for x in (width - 12)..<width { sheet[x] = 0 }
+        var withSquare = sheet
+        for x in (width - 8)..<(width - 2) { withSquare[x] = 200 }
+        for y in 0..<2050 {
+            if y == 2010 {
+                #expect(components.frontierData.count < 1000, "nothing of the sheet is kept")
+                components = try StreamingComponents(frontierData: components.frontierData)
+            }
+            (y < 6 ? withSquare : sheet).withUnsafeBufferPointer {
+                closed += components.append(first: $0, second: $0, threshold: 100)
+            }
+        }
+        closed += components.finish()
+        #expect(closed.map(\.pixelCount) == [36])
+        #expect(components.oversizedCount == 1)
+    }
+
     @Test func aProgressMarkCutOffIsRefused() throws {
         var components = StreamingComponents()
         let row = [UInt8](repeating: 200, count: 9)
