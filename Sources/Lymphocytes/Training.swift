@@ -81,7 +81,7 @@ public struct Training: Sendable {
         _ folder: ModelFolder, set: TrainingSet, priors: LabelPriors, steps: Int, resume: Bool, report: (Event) -> Void
     ) throws -> ValidationMetrics? {
         let members = configuration.members
-        let previewImages = set.previewImages(count: 6)
+        let previewRegions = set.previewRegions(count: 6)
         var validation: ValidationMetrics?
         for number in 1...members {
             let own = members == 1 ? folder : folder.member(number)
@@ -92,7 +92,7 @@ public struct Training: Sendable {
             let preview = TrainingPreview(folder: own, encoding: set.encoding)
             validation = try trainer.train(
                 into: own, steps: steps, resume: resume,
-                preview: { step, network in try preview.write(step: step, network: network, images: previewImages) },
+                preview: { step, network in try preview.write(step: step, network: network, regions: previewRegions) },
                 progress: { report(.progress($0, member: number, members: members)) })
         }
         guard members > 1 else { return validation }

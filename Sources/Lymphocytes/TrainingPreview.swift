@@ -7,25 +7,33 @@ struct TrainingPreview {
     let folder: ModelFolder
     let encoding: InputEncoding
 
+    /// Square images of regions with a margin that gives the network its context and is not shown.
+    struct Regions {
+        let images: [(image: RGBImage, coarseClass: Int)]
+        let margin: Int
+    }
+
     /// Writes `previews/step-000100.png`: each region above its probability map, with the outline of p ≥ ½.
-    func write(
-        step: Int, network: any SegmentationNetwork, images: [(image: RGBImage, coarseClass: Int)]
-    ) throws {
-        guard let side = images.first?.image.width else { return }
-        let (zoom, gap, top) = (2, 12, 34)
-        let cell = side * zoom
-        let canvas = try Canvas(width: gap + images.count * (cell + gap), height: top + 2 * (cell + gap) + 6)
+    func write(step: Int, network: any SegmentationNetwork, regions: Regions) throws {
+        guard let side = regions.images.first?.image.width else { return }
+        let margin = regions.margin
+        let shown = side - 2 * margin
+        let (zoom, gap, top) = (3, 12, 34)
+        let cell = shown * zoom
+        let canvas = try Canvas(width: gap + regions.images.count * (cell + gap), height: top + 2 * (cell + gap))
         canvas.text("Step \(step)", x: Double(gap), y: 22, size: 14, isBold: true)
-        for (index, (image, known)) in images.enumerated() {
+        for (index, (image, known)) in regions.images.enumerated() {
             var values: [Float] = []
             encoding.append(image, to: &values)
             let logOdds = try network.logOdds(
                 ImageBatch(count: 1, channels: encoding.channels, height: side, width: side, values: values))
-            let x = gap + index * (cell + gap)
             let map = Plane(width: side, height: side, values: logOdds)
+                .cropped(x: margin, y: margin, width: shown, height: shown)
+            let own = image.cropped(x: margin, y: margin, width: shown, height: shown)
+            let x = gap + index * (cell + gap)
             canvas.text(
                 "class \(known)", x: Double(x + cell), y: 22, size: 12, color: .muted, alignment: .right)
-            canvas.image(TrainingPreview.outlined(image, logOdds: map).enlarged(zoom), x: x, y: top)
+            canvas.image(TrainingPreview.outlined(own, logOdds: map).enlarged(zoom), x: x, y: top)
             canvas.image(TrainingPreview.heat(map).enlarged(zoom), x: x, y: top + cell + gap)
         }
         let name = String(format: "step-%06d.png", step)

@@ -57,9 +57,11 @@ public struct TrainingSet: BlockSource {
         }
     }
 
-    /// The smallest margin of at least 20 px that makes the image a multiple of the pooling grid.
-    private static func layout(blocksPerSide: Int, blockSide: Int, multiple: Int) -> BlockLayout {
-        var margin = 20
+    /// The smallest margin of at least `leastMargin` px that makes the image a multiple of the pooling grid.
+    private static func layout(
+        blocksPerSide: Int, blockSide: Int, multiple: Int, leastMargin: Int = BlockLayout.native.margin
+    ) -> BlockLayout {
+        var margin = leastMargin
         while (2 * margin + blocksPerSide * blockSide) % multiple != 0 { margin += 1 }
         return BlockLayout(margin: margin, blocksPerSide: blocksPerSide, blockSide: blockSide)
     }
@@ -192,7 +194,7 @@ public struct TrainingSet: BlockSource {
         var generator = SeededGenerator(seed: configuration.seed, stream: .max - 1)
         return validation.enumerated().flatMap { known, places in
             places.shuffled(using: &generator).prefix(TrainingSet.mostValidationRegions)
-                .compactMap { place in (try? validationImage(place)).map { ($0, known) } }
+                .compactMap { place in (try? image(of: place, layout: validationLayout)).map { ($0, known) } }
         }
     }
 
@@ -209,12 +211,12 @@ public struct TrainingSet: BlockSource {
         }
     }
 
-    private func validationImage(_ place: Place) throws -> RGBImage {
+    /// A region with the layout's margin around it.
+    private func image(of place: Place, layout: BlockLayout) throws -> RGBImage {
         let slide = slides[place.slide]
         let corner = slide.regions.corner(place.position)
         return try slide.reader.read(
-            x: corner.x - validationLayout.margin, y: corner.y - validationLayout.margin,
-            width: validationLayout.imageSide, height: validationLayout.imageSide)
+            x: corner.x - layout.margin, y: corner.y - layout.margin, width: layout.imageSide, height: layout.imageSide)
     }
 
     /// Changes with the names, scales and classes of the regions.
@@ -243,16 +245,21 @@ public struct TrainingSet: BlockSource {
     /// Training regions of each coarse class.
     public var regionsPerClass: [Int] { training.map(\.count) }
 
-    /// A few held-out regions for previews, from the lowest class that there is to the highest; all from training where
-    /// nothing could be held out.
-    func previewImages(count: Int) -> [(image: RGBImage, coarseClass: Int)] {
+    /// A few held-out regions for previews, from the lowest class that there is to the highest; from training where
+    /// nothing could be held out. Their margin is as wide as the network sees.
+    func previewRegions(count: Int) -> TrainingPreview.Regions {
         let pool = validation.contains { !$0.isEmpty } ? validation : training
         let occupied = pool.indices.filter { !pool[$0].isEmpty }
-        return (0..<min(count, occupied.count)).map { index in
+        let architecture = configuration.architecture
+        let layout = TrainingSet.layout(
+            blocksPerSide: 1, blockSide: self.layout.blockSide, multiple: max(16, architecture.gridMultiple),
+            leastMargin: architecture.halo)
+        let images = (0..<min(count, occupied.count)).map { index in
             let known = occupied[index * (occupied.count - 1) / max(1, min(count, occupied.count) - 1)]
-            let readable = pool[known].prefix(TrainingSet.mostAttempts).lazy.compactMap { try? validationImage($0) }
-                .first
-            return (readable ?? RGBImage(width: validationLayout.imageSide, height: validationLayout.imageSide), known)
+            let readable = pool[known].prefix(TrainingSet.mostAttempts).lazy
+                .compactMap { try? image(of: $0, layout: layout) }.first
+            return (readable ?? RGBImage(width: layout.imageSide, height: layout.imageSide), known)
         }
+        return TrainingPreview.Regions(images: images, margin: layout.margin)
     }
 }
