@@ -21,6 +21,20 @@ struct FrameTests {
         #expect(grid.rows[1][2].width == 76 && grid.rows[1][2].height == 188)
     }
 
+    @Test func aSlideNamedTwiceIsListedOnceAndAMissingPathIsNamed() {
+        let folder = PhantomFixture.folder
+        let again = folder.appendingPathComponent("phantom-1.svs")
+        let (slides, failures) = SlideFolder.slides(at: [folder, again, URL(fileURLWithPath: "/nowhere")])
+        #expect(slides.map(\.lastPathComponent) == ["phantom-1.svs", "phantom-2.svs"])
+        #expect(failures.map(\.message) == ["no slide or folder at /nowhere"])
+    }
+
+    @Test func aGivenScaleServesOnlySlidesThatLackOne() throws {
+        let slide = try Slide(PhantomFixture.folder.appendingPathComponent("phantom-1.svs"))
+        #expect(try slide.scale(given: 2) == SlideScale(micronsPerPixel: 0.5, source: .properties))
+        #expect(throws: SlideError.self) { try slide.scale(given: .nan) }
+    }
+
     @Test func tablesAreReadWithQuotesAndNameTheirFaults() throws {
         try TestFolders.withTemporary { folder in
             let file = folder.appendingPathComponent("t.csv")
