@@ -15,7 +15,7 @@ public enum TorchRuntime {
     /// Lets the process keep freed memory for the next tensor of the same size.
     ///
     /// The buffers of a step are tens of megabytes, which glibc maps and unmaps one by one by default; paging them in anew
-    /// took a sixth of a training step.
+    /// took about a tenth of a training step.
     public static func keepBuffers() { ctorch_keep_buffers() }
 
     /// The CPUs that this process may use: the Slurm allocation if there is one, else the scheduler affinity.

@@ -123,10 +123,11 @@ struct SegmentationTests {
 
     @Test func anUnreadableTileCostsThatTile() throws {
         try TestFolders.withTemporary { folder in
-            // Zeros in the middle of the file, where level 0's pixels are.
+            // Without its first bytes, a tile of level 0 is no JPEG any more.
             var bytes = try Data(contentsOf: slide)
-            let middle = bytes.count / 3
-            bytes.replaceSubrange(middle..<(middle + 400), with: Data(count: 400))
+            let start = try #require(
+                bytes.range(of: Data([0xff, 0xd8, 0xff]), in: (bytes.count / 3)..<bytes.endIndex)?.lowerBound)
+            bytes.replaceSubrange(start..<(start + 64), with: Data(count: 64))
             let hurt = folder.appendingPathComponent("hurt.svs")
             try bytes.write(to: hurt)
             let store = try ResultStore(folder.appendingPathComponent("r.sqlite"))
@@ -140,6 +141,7 @@ struct SegmentationTests {
                 if case .integer(let count)? = values?.first { missed = Int(count) }
             }
             #expect(missed == outcome.unreadableTiles)
+            #expect(missed > 0 && missed < 20, "some tiles of 49 are lost, not the slide")
         }
     }
 }
