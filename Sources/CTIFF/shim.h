@@ -37,3 +37,8 @@ static inline void graticule_tiff_install_handlers(void) {
     TIFFSetWarningHandler(NULL);
 }
 static inline const char *graticule_tiff_error(void) { return graticule_tiff_message(); }
+
+/// Width and height of the first image, or 0.
+static inline int graticule_tiff_size(TIFF *tiff, uint32_t *width, uint32_t *height) {
+    return TIFFGetField(tiff, TIFFTAG_IMAGEWIDTH, width) && TIFFGetField(tiff, TIFFTAG_IMAGELENGTH, height);
+}

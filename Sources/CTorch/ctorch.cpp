@@ -228,6 +228,10 @@ ctorch_tensor *ctorch_max_pool2(const ctorch_tensor *x) {
     return guarded([&] { return at::max_pool2d(x->value, {2, 2}, {2, 2}); });
 }
 
+ctorch_tensor *ctorch_pixel_unshuffle2(const ctorch_tensor *x) {
+    return guarded([&] { return at::pixel_unshuffle(x->value, 2).contiguous(x->value.suggest_memory_format()); });
+}
+
 ctorch_tensor *ctorch_upsample2(const ctorch_tensor *x) {
     return guarded([&] {
         return at::upsample_bilinear2d(x->value, {x->value.size(2) * 2, x->value.size(3) * 2}, /*align_corners=*/false);

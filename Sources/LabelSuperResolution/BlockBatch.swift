@@ -31,19 +31,26 @@ public struct BlockBatch: Sendable {
     public let input: [Float]
     /// The coarse class of each block, image by image and row by row; nil where it is unknown or blank.
     public let classes: [Int?]
-    /// The fine label of each pixel, image by image; −1 where it is unknown, which is nearly everywhere.
+    /// The label that colour alone gives each pixel, image by image; −1 where it gives none.
     public let pixelLabels: [Int8]
+    /// The fine label of each pixel from masks, image by image; −1 where it is unknown. Empty where there are no masks.
+    public let fineLabels: [Int8]
 
-    public init(layout: BlockLayout, channels: Int, input: [Float], classes: [Int?], pixelLabels: [Int8]) {
+    public init(
+        layout: BlockLayout, channels: Int, input: [Float], classes: [Int?], pixelLabels: [Int8],
+        fineLabels: [Int8] = []
+    ) {
         count = classes.count / layout.blocksPerImage
         let pixels = layout.imageSide * layout.imageSide
         precondition(input.count == count * channels * pixels, "the input must be count × channels × side × side")
         precondition(pixelLabels.count == count * pixels, "there is one pixel label a pixel")
+        precondition(fineLabels.isEmpty || fineLabels.count == count * pixels, "there is one fine label a pixel")
         self.layout = layout
         self.channels = channels
         self.input = input
         self.classes = classes
         self.pixelLabels = pixelLabels
+        self.fineLabels = fineLabels
     }
 }
 

@@ -3,11 +3,11 @@ internal import Foundation
 /// What `model.json` says of a model: enough to run it, to judge it and to train it again.
 public struct ModelDescription: Codable, Sendable {
     /// The version of this file's layout.
-    public static let currentFormat = 1
+    public static let currentFormat = 2
 
     public var format: Int
     public var architecture: UNetArchitecture
-    /// Networks of that architecture whose log-odds are averaged.
+    /// Networks of that architecture whose probabilities are averaged.
     public var members: Int
     /// Names of the fine labels in the order of the outputs.
     public var labels: [String]
@@ -20,6 +20,8 @@ public struct ModelDescription: Codable, Sendable {
     /// Names of the slides that it was trained on, with what was used of each.
     public var slides: [TrainingSlide]
     public var steps: Int
+    /// Divides the log-odds; 1 where none was fitted.
+    public var temperature: Double
     /// Of the last validation on held-out blocks.
     public var validation: ValidationMetrics?
     /// Versions of the programs that made it.
@@ -41,7 +43,7 @@ public struct ModelDescription: Codable, Sendable {
     public init(
         architecture: UNetArchitecture, labels: [String], inputEncoding: String, micronsPerPixel: Double,
         priors: LabelPriors, training: TrainingConfiguration, slides: [TrainingSlide], steps: Int,
-        validation: ValidationMetrics?, versions: [String: String]
+        temperature: Double = 1, validation: ValidationMetrics?, versions: [String: String]
     ) {
         format = ModelDescription.currentFormat
         self.architecture = architecture
@@ -53,6 +55,7 @@ public struct ModelDescription: Codable, Sendable {
         self.training = training
         self.slides = slides
         self.steps = steps
+        self.temperature = temperature
         self.validation = validation
         self.versions = versions
     }

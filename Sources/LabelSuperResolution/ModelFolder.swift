@@ -55,10 +55,16 @@ public struct ModelFolder: Sendable {
                 "\(description.path) has format \(header.format), newer than this program's \(ModelDescription.currentFormat)"
             )
         }
+        if let header = try? JSONDecoder().decode(Header.self, from: data),
+            header.format < ModelDescription.currentFormat
+        {
+            throw MethodError(
+                .model, "\(description.path) was written by an older version (format \(header.format)): train it again")
+        }
         do {
             let model = try JSONDecoder().decode(ModelDescription.self, from: data)
             guard model.architecture.isPossible, (1...64).contains(model.members), model.micronsPerPixel > 0.01,
-                model.micronsPerPixel < 100,
+                model.micronsPerPixel < 100, model.temperature > 0.01, model.temperature < 100,
                 model.labels.count == model.architecture.labels, model.priors.labels == model.labels
             else { throw MethodError(.model, "\(description.path) describes an impossible network") }
             try model.priors.validate(description.path)
@@ -79,7 +85,7 @@ public struct ModelFolder: Sendable {
         let members = try (0..<description.members).map { _ in try UNet(description.architecture, seed: 0) }
         try Safetensors.read(weights, into: ModelFolder.named(members))
         let placed = try device == .cpu ? members : members.map { try $0.copied(to: device) }
-        return (TorchSegmentationNetwork(placed, device: device), description)
+        return (TorchSegmentationNetwork(placed, temperature: description.temperature, device: device), description)
     }
 
     /// Folder in which a member of an ensemble is trained, 1, 2, …
@@ -87,15 +93,17 @@ public struct ModelFolder: Sendable {
         ModelFolder(url.appendingPathComponent("members/\(number)", isDirectory: true))
     }
 
-    /// Joins the weights of trained members into this model's, and returns the whole.
-    public func combine(members count: Int, architecture: UNetArchitecture) throws -> TorchSegmentationNetwork {
-        let members = try (1...count).map { number in
+    /// The trained networks of this folder; those of several members are joined into one weights file first.
+    public func networks(members count: Int, architecture: UNetArchitecture) throws -> [UNet] {
+        func network(_ folder: ModelFolder) throws -> UNet {
             let network = try UNet(architecture, seed: 0)
-            try Safetensors.read(member(number).weights, into: network.tensors)
+            try Safetensors.read(folder.weights, into: network.tensors)
             return network
         }
+        guard count > 1 else { return [try network(self)] }
+        let members = try (1...count).map { try network(member($0)) }
         try Safetensors.write(ModelFolder.named(members), metadata: ["format": "pt"], to: weights)
-        return TorchSegmentationNetwork(members)
+        return members
     }
 
     /// Tensor names are those of a single network, or `member.1.…` and so on.

@@ -19,11 +19,14 @@ public struct ImageBatch: Sendable {
 
 /// An inference engine with a trained network: images in, log-odds out. Callers never see a tensor.
 public protocol SegmentationNetwork: Sendable {
-    var architecture: UNetArchitecture { get }
+    /// Image sides must be multiples of this, and tiles begin on multiples of it.
+    var gridMultiple: Int { get }
+    /// Pixels around a tile that may change its output, a multiple of the grid.
+    var halo: Int { get }
 
     /// log p/(1 − p) of the last label against all others at every pixel, image by image and row by row.
     ///
     /// Each image's result is independent of the others in the batch. Log-odds rather than probabilities, which
-    /// saturate: ties cost AUC (METHOD §5.9). Height and width must be multiples of the architecture's grid.
+    /// saturate: ties cost AUC (METHOD §5.9). Height and width must be multiples of ``gridMultiple``.
     func logOdds(_ batch: ImageBatch) throws -> [Float]
 }

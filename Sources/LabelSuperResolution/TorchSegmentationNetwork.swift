@@ -11,15 +11,21 @@ public import Torch
 public final class TorchSegmentationNetwork: SegmentationNetwork, @unchecked Sendable {
     private let members: [UNet]
     private let device: Device
+    private let temperature: Float
 
-    public let architecture: UNetArchitecture
+    public let gridMultiple: Int
+    public let halo: Int
 
     /// Takes over networks of one architecture; the caller must not train them any further.
-    public init(_ members: [UNet], device: Device = .cpu) {
+    ///
+    /// - Parameter temperature: divides the log-odds of the whole; see ``TemperatureScaling``.
+    public init(_ members: [UNet], temperature: Double = 1, device: Device = .cpu) {
         precondition(!members.isEmpty, "an ensemble has at least one member")
         self.members = members
         self.device = device
-        architecture = members[0].architecture
+        self.temperature = Float(temperature)
+        gridMultiple = members[0].architecture.gridMultiple
+        halo = members[0].architecture.halo
     }
 
     public func logOdds(_ batch: ImageBatch) throws -> [Float] {
@@ -28,7 +34,8 @@ public final class TorchSegmentationNetwork: SegmentationNetwork, @unchecked Sen
                 batch.values, shape: [batch.count, batch.channels, batch.height, batch.width], device: device
             ).channelsLast()
             guard members.count > 1 else {
-                return try checked(TorchSegmentationNetwork.logOdds(of: members[0](input, isTraining: false)))
+                let values = try TorchSegmentationNetwork.logOdds(of: members[0](input, isTraining: false))
+                return try checked(temperature == 1 ? values : values.map { $0 / temperature })
             }
             // p and 1 − p are summed apart: near 1, p alone would lose what log-odds still tell.
             let pixels = batch.count * batch.height * batch.width
@@ -42,7 +49,7 @@ public final class TorchSegmentationNetwork: SegmentationNetwork, @unchecked Sen
                     absent[i] += 1 / (1 + exp(value))
                 }
             }
-            return try checked((0..<pixels).map { log(present[$0]) - log(absent[$0]) })
+            return try checked((0..<pixels).map { (log(present[$0]) - log(absent[$0])) / temperature })
         }
     }
 

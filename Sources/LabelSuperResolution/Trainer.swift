@@ -26,11 +26,13 @@ public final class Trainer {
     private let network: UNet
     private let average: UNet?
     private let optimizer: Optimizer
+    /// The network of the last round of expectation maximisation, which labels the pixels.
+    private var teacher: UNet?
     private var step = 0
     private var rows: [String] = []
 
     private static let metricsHeader =
-        "step,seconds,learning_rate,loss,matching,pixel,gradient_norm,val_correlation,val_mismatch,val_absolute_error,val_pixel_variance"
+        "step,seconds,learning_rate,loss,coarse,colour,fine,gradient_norm,val_correlation,val_mismatch,val_absolute_error,val_pixel_variance"
 
     public init(
         configuration: TrainingConfiguration, priors: LabelPriors, source: any BlockSource, device: Device = .cpu
@@ -75,6 +77,12 @@ public final class Trainer {
         let prefetcher = BatchPrefetcher(
             source: source, count: configuration.batchSize, seed: configuration.seed, last: steps)
         var validation: ValidationMetrics?
+        if let label = configuration.criterion.constantLabel(priors: priors) {
+            // The minimum is known: every pixel of every block has the same label. Steps would only approach it.
+            try network.makeConstant(label: label)
+            try average?.makeConstant(label: label)
+            step = steps
+        }
         let start = Date()
         let first = step
         while step < steps {
@@ -115,13 +123,29 @@ public final class Trainer {
 
     private func takeStep(_ batches: BatchPrefetcher) throws -> (text: String, loss: Double) {
         step += 1
+        if configuration.beginsRound(step) { teacher = try kept.copied(to: device) }
         let batch = try batches.batch(step: step)
-        let scores = try network(batch.tensor(device: device), isTraining: true)
-        let logProbabilities = try scores.logSoftmax(dimension: 1)
-        let matching = try configuration.criterion(
-            logProbabilities, classes: batch.classes, layout: batch.layout, priors: priors, device: device)
-        let pixel = try PixelCrossEntropy.loss(logProbabilities, labels: batch.pixelLabels, device: device)
-        let loss = try matching + pixel * configuration.pixelWeight
+        let input = try batch.tensor(device: device)
+        let logProbabilities = try network(input, isTraining: true).logSoftmax(dimension: 1)
+        let labelled = try teacher.map { teacher in
+            try withoutGradients { try teacher(input, isTraining: false).logSoftmax(dimension: 1) }
+        }
+        let ramp = configuration.logarithmRamp
+        let criterion =
+            step < ramp
+            ? configuration.criterion.scalingLogarithm(by: Double(step) / Double(ramp)) : configuration.criterion
+        let coarse = try criterion.coarseLoss(
+            logProbabilities, classes: batch.classes, layout: batch.layout, priors: priors, teacher: labelled,
+            device: device)
+        let colour =
+            try criterion.usesCoarseLabels
+            ? PixelCrossEntropy.loss(logProbabilities, labels: batch.pixelLabels, device: device) : coarse * 0
+        let fine =
+            try criterion.needsFineLabels
+            ? PixelCrossEntropy.loss(logProbabilities, labels: batch.fineLabels, device: device) : coarse * 0
+        let loss =
+            try coarse * configuration.coarseWeight + colour * configuration.pixelWeight
+            + fine * configuration.fineWeight
         let value = Double(try loss.item())
         guard value.isFinite else {
             throw MethodError(
@@ -136,7 +160,7 @@ public final class Trainer {
             try optimizer.step(learningRate: rate)
             try updateAverage()
         }
-        let text = "\(rate),\(value),\(try matching.item()),\(try pixel.item()),\(norm)"
+        let text = "\(rate),\(value),\(try coarse.item()),\(try colour.item()),\(try fine.item()),\(norm)"
         return (text, value)
     }
 
@@ -159,7 +183,7 @@ public final class Trainer {
             tensors.map { NamedTensor(name: "\(prefix).\($0.name)", tensor: $0.tensor, isTrained: false) }
         }
         return named("network", network.tensors) + (average.map { named("average", $0.tensors) } ?? [])
-            + optimizer.state()
+            + (teacher.map { named("teacher", $0.tensors) } ?? []) + optimizer.state()
     }
 
     /// The settings as text; a checkpoint of other settings is not gone on from.
@@ -194,6 +218,7 @@ public final class Trainer {
                 "\(folder.checkpoint.path) was made with other settings, priors or slides: give the same ones, or train without --resume"
             )
         }
+        if configuration.hasTeacher(at: saved) { teacher = try network.copied(to: device) }
         try Safetensors.read(folder.checkpoint, into: checkpointTensors)
         step = saved
         optimizer.resume(atStep: saved)

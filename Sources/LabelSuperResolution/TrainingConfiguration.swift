@@ -25,17 +25,50 @@ public struct TrainingConfiguration: Codable, Equatable, Sendable {
     public var gradientNorm: Double?
     /// The decay a step of the running average of the weights, which is what the model keeps; nil keeps the last weights.
     public var averaging: Double?
-    public var criterion: StatisticsMatching
-    /// The weight of the cross-entropy on pixels that are labelled by colour (or by masks).
+    public var criterion: Criterion
+    /// λ_sr: the weight of the criterion's coarse part.
+    public var coarseWeight: Double
+    /// λ_hr: the weight of the cross-entropy with fine labels.
+    public var fineWeight: Double
+    /// The share of regions whose fine labels are used.
+    public var fineFraction: Double = 1
+    /// Steps over which the logarithm of statistics matching rises to its weight, so that wrong labels are not frozen early.
+    public var logarithmRamp: Int = 0
+    /// The weight of the cross-entropy on pixels that are labelled by colour.
     public var pixelWeight: Double
     /// The share of each image's pixels that colour labels as background.
     public var colorLabelFraction: Double
+    /// κ: in a block of a known class, colour labels all pixels but the darkest κ · η; 0 labels the same share everywhere.
+    public var colorDarkestMultiple: Double
     /// Coarse classes are drawn in proportion to their frequency to this power: 0 draws each equally often (paper
     /// Appendix A), 1 as they come. In between, the many regions without lymphocytes show enough of their variety.
     public var frequencyExponent: Double
     /// Stain augmentation: factors of haematoxylin and eosin are drawn from 1 ± this, offsets from ± a sixth of it.
     public var stainJitter: Double
     public var seed: UInt64
+
+    /// Takes another criterion, with that criterion's own weights unless others are given.
+    public mutating func use(_ criterion: Criterion, coarseWeight: Double? = nil, fineWeight: Double? = nil) {
+        self.criterion = criterion
+        self.coarseWeight = coarseWeight ?? criterion.defaultCoarseWeight
+        self.fineWeight = fineWeight ?? criterion.defaultFineWeight
+    }
+
+    /// The first step of each round of expectation maximisation: the network as it is then relabels for the next one. The
+    /// start takes half of the schedule, two rounds the rest; like the schedule this depends on the step alone.
+    func beginsRound(_ step: Int) -> Bool {
+        guard case .expectationMaximization = criterion else { return false }
+        let length =
+            switch schedule {
+            case .cosine(_, let length): length
+            case .steps(let every): 2 * every
+            }
+        let (start, round) = (length / 2, max(1, length / 4))
+        return step > start && (step - start - 1) % round == 0
+    }
+
+    /// The first step after the start of expectation maximisation, or nil for other criteria.
+    func hasTeacher(at step: Int) -> Bool { (1...max(1, step)).contains { beginsRound($0) } }
 
     /// The factor on the learning rate at a step, counted from 1.
     func rate(step: Int) -> Double {
@@ -64,12 +97,14 @@ public enum TrainingPreset: String, CaseIterable, Sendable {
         case .fast:
             TrainingConfiguration(
                 architecture: UNetArchitecture(
-                    inputChannels: inputChannels, labels: labels, widths: [16, 16, 32], convolutionsPerLevel: 2,
-                    batchNormMomentum: 0.1),
-                optimizer: .adam, learningRate: 2e-3, schedule: .cosine(warmup: 50, length: 1000), batchSize: 6,
-                steps: 1000, members: 2, gradientNorm: 1, averaging: 0.99,
-                criterion: StatisticsMatching(epsilon: 0.03, logWeight: 0.3), pixelWeight: 1,
-                colorLabelFraction: 0.2, frequencyExponent: 0.5, stainJitter: 0.3, seed: seed)
+                    inputChannels: inputChannels, labels: labels, widths: [16, 32], convolutionsPerLevel: 2,
+                    batchNormMomentum: 0.1, stride: 2),
+                optimizer: .adam, learningRate: 2e-3, schedule: .cosine(warmup: 50, length: 600), batchSize: 6,
+                steps: 600, members: 2, gradientNorm: 1, averaging: 0.99,
+                criterion: .statisticsMatching(StatisticsMatching(epsilon: 0.03, logWeight: 0.3)), coarseWeight: 1,
+                fineWeight: 0, pixelWeight: 1,
+                colorLabelFraction: 0.2, colorDarkestMultiple: 1.5, frequencyExponent: 0.5, stainJitter: 0.3, seed: seed
+            )
         case .paper:
             TrainingConfiguration(
                 architecture: UNetArchitecture(
@@ -77,8 +112,10 @@ public enum TrainingPreset: String, CaseIterable, Sendable {
                     convolutionsPerLevel: 3, batchNormMomentum: 0.1),
                 optimizer: .rmsprop, learningRate: 1e-3, schedule: .steps(every: 6000), batchSize: 20, steps: 14_000,
                 members: 1,
-                gradientNorm: nil, averaging: nil, criterion: StatisticsMatching(epsilon: 0.03, logWeight: 1),
-                pixelWeight: 1, colorLabelFraction: 0.2, frequencyExponent: 0, stainJitter: 0, seed: seed)
+                gradientNorm: nil, averaging: nil,
+                criterion: .statisticsMatching(StatisticsMatching(epsilon: 0.03, logWeight: 1)), coarseWeight: 1,
+                fineWeight: 0, pixelWeight: 1, colorLabelFraction: 0.2, colorDarkestMultiple: 0, frequencyExponent: 0,
+                stainJitter: 0, seed: seed)
         }
     }
 }

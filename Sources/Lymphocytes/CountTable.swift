@@ -4,15 +4,18 @@ internal import WholeSlide
 
 /// The counts of lymphocytes in sampled regions: `class,slide,x,y,lymphocytes`.
 public enum CountTable {
-    /// Pixels of a lymphocyte nucleus at the working scale: 7 µm across is 154 px at 0.5 µm (METHOD §3).
-    public static let nucleusPixels = 154.0
+    /// Of a lymphocyte's nucleus, µm; that is 154 px at 0.5 µm (METHOD §3).
+    public static let nucleusDiameter = 7.0
     /// Pixels of a region at the working scale.
     public static let regionPixels = 10_000.0
 
     /// Reads a filled-in table and makes priors of it.
     ///
     /// - Throws: where a count is missing or no count, or a class was not counted at all.
-    public static func priors(_ url: URL, classes: CoarseClasses = CoarseClasses()) throws -> LabelPriors {
+    public static func priors(
+        _ url: URL, nucleusDiameter: Double = CountTable.nucleusDiameter, classes: CoarseClasses = CoarseClasses()
+    ) throws -> LabelPriors {
+        let radius = nucleusDiameter / 2 / Training.micronsPerPixel
         let table = try CSVTable(url, requiring: ["class", "lymphocytes"])
         var counts = [[Double]](repeating: [], count: classes.count)
         for row in table.rows {
@@ -41,6 +44,6 @@ public enum CountTable {
             )
         }
         return try LabelPriors.fromCounts(
-            counts, label: "lymphocyte", objectPixels: nucleusPixels, blockPixels: regionPixels)
+            counts, label: "lymphocyte", objectPixels: .pi * radius * radius, blockPixels: regionPixels)
     }
 }

@@ -7,6 +7,10 @@ public enum InputEncoding: String, Sendable {
     case rgbStains = "rgb+he"
 
     public var channels: Int { 5 }
+    /// The channel of haematoxylin.
+    public var hematoxylinChannel: Int { 3 }
+    /// Units of a stain's channel per unit of its optical density.
+    public var stainScale: Float { 2 }
 
     /// The encoding that a model was trained with.
     ///
@@ -28,6 +32,7 @@ public enum InputEncoding: String, Sendable {
         let count = image.width * image.height
         let start = values.count
         values.append(contentsOf: repeatElement(0, count: channels * count))
+        let stainScale = stainScale
         let stains = ColorDeconvolution.hematoxylinEosin.separated(image)
         values.withUnsafeMutableBufferPointer { target in
             image.pixels.withUnsafeBufferPointer { pixels in
@@ -36,8 +41,8 @@ public enum InputEncoding: String, Sendable {
                     target[start + count + i] = Float(pixels[3 * i + 1]) / 127.5 - 1
                     target[start + 2 * count + i] = Float(pixels[3 * i + 2]) / 127.5 - 1
                     // Tissue has concentrations of 0 to about 0.75: 2c − ½ puts them between −½ and 1.
-                    target[start + 3 * count + i] = 2 * stains.hematoxylin.values[i] - 0.5
-                    target[start + 4 * count + i] = 2 * stains.eosin.values[i] - 0.5
+                    target[start + 3 * count + i] = stainScale * stains.hematoxylin.values[i] - 0.5
+                    target[start + 4 * count + i] = stainScale * stains.eosin.values[i] - 0.5
                 }
             }
         }

@@ -5,20 +5,19 @@ internal import WholeSlide
 
 /// Priors from fine masks: the true fraction of lymphocyte pixels in each coarse region.
 public enum MaskPriors {
-    /// Reads, for every heatmap, the mask `<slide>*.png` at level 0 (non-zero = lymphocyte).
+    /// Reads, for every heatmap, the mask `<slide>*.png` or `.tif` at level 0 (non-zero = lymphocyte).
     ///
+    /// - Parameter only: names of the slides to use; empty for all.
     /// - Throws: where no mask has a heatmap, a mask does not cover its heatmap, or a class does not occur.
-    public static func read(masks: URL, heatmaps: URL, classes: CoarseClasses = CoarseClasses()) throws -> LabelPriors {
-        let names = ((try? FileManager.default.contentsOfDirectory(atPath: masks.path)) ?? [])
-            .filter { $0.hasSuffix(".png") && !$0.hasPrefix(".") }.sorted()
-        guard !names.isEmpty else { throw WorkError(.input, "folder \(masks.path) holds no masks (<slide>.png)") }
+    public static func read(
+        masks: URL, heatmaps: URL, only: Set<String> = [], classes: CoarseClasses = CoarseClasses()
+    ) throws -> LabelPriors {
         var fractions = [[Double]](repeating: [], count: classes.count)
         var used = 0
-        for name in names {
-            let stem = String(name.prefix { $0 != "." })
+        for (stem, url) in try FineMask.files(in: masks) where only.isEmpty || only.contains(stem) {
             guard let file = SlideFolder.heatmap(forSlideNamed: stem, in: heatmaps) else { continue }
             used += 1
-            let mask = try PNG.readGray(masks.appendingPathComponent(name))
+            let mask = try FineMask(url).pixels
             let heatmap = try Heatmap(file)
             let side = Int(heatmap.level0Side.rounded())
             guard side >= 1 else { throw WorkError(.input, "heatmap \(file.path) has regions smaller than a pixel") }
@@ -27,7 +26,7 @@ public enum MaskPriors {
                 guard x >= 0, y >= 0, x + side <= mask.width, y + side <= mask.height else {
                     throw WorkError(
                         .input,
-                        "mask \(name) has \(mask.width)×\(mask.height) px, but its heatmap has a region at (\(x), \(y)): masks must "
+                        "mask \(url.lastPathComponent) has \(mask.width)×\(mask.height) px, but its heatmap has a region at (\(x), \(y)): masks must "
                             + "be at level 0")
                 }
                 var count = 0

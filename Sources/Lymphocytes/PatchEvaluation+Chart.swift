@@ -22,4 +22,20 @@ extension PatchEvaluation {
             ])
         try PNG.write(try chart.rendered(), to: url)
     }
+
+    /// Writes the reliability curve as PNG: how many patches of each probability are lymphocytes.
+    public func writeReliabilityChart(to url: URL, set: String, model: String, score: PatchScore) throws {
+        let points = reliability.bins.map { (x: $0.meanProbability, y: $0.frequency) }
+        let chart = LineChart(
+            title: "Reliability on \(set)",
+            subtitle: String(
+                format: "expected calibration error %.3f; %@, %@", reliability.expectedCalibrationError, model,
+                score.rawValue),
+            xLabel: "Mean probability", yLabel: "Share of lymphocytes",
+            series: [
+                LineChart.Series("Perfect", color: .muted, points: [(0, 0), (1, 1)], isDashed: true),
+                LineChart.Series("Model", color: .accent, points: points),
+            ])
+        try PNG.write(try chart.rendered(), to: url)
+    }
 }

@@ -11,6 +11,6 @@ extension PatchEvaluation {
         }
         try store.storeEvaluation(
             patchSet: set.name, path: set.folder.path, model: modelID, method: score.rawValue, auc: record(auc),
-            darkness: record(darkness), scores: scores)
+            darkness: record(darkness), calibrationError: reliability.expectedCalibrationError, scores: scores)
     }
 }

@@ -18,6 +18,8 @@ public struct PatchEvaluation: Sendable {
     public let darkness: AreaUnderCurve
     public let roc: ROCCurve
     public let darknessROC: ROCCurve
+    /// Whether σ(score) is the share of patches that are lymphocytes. A set's own share enters: it is not that of tissue.
+    public let reliability: Reliability
     public let failures: [FailedInput]
 
     /// Radius of the disc, µm: inside even a small lymphocyte nucleus (7 µm across), and where darkness alone, which
@@ -32,11 +34,10 @@ public struct PatchEvaluation: Sendable {
         _ set: PatchSet, model: SegmentationModel, score: PatchScore, progress: (Int, Int) -> Void
     ) throws {
         let mpp = model.description.micronsPerPixel
-        let architecture = model.network.architecture
+        let (halo, multiple) = (model.network.halo, model.network.gridMultiple)
         let radius = PatchEvaluation.discRadius / mpp
         // What the disc's pixels can see, made up to the pooling grid.
-        let half = Int(radius.rounded(.up)) + architecture.halo
-        let multiple = architecture.gridMultiple
+        let half = Int(radius.rounded(.up)) + halo
         let side = (2 * half + multiple - 1) / multiple * multiple
         let centre = Double(side) / 2
         let disc = PatchEvaluation.pixels(inside: score == .disc ? radius : 0, of: centre, side: side)
@@ -74,6 +75,8 @@ public struct PatchEvaluation: Sendable {
         darkness = try AreaUnderCurve(scores: scores.map(\.darkness), isPositive: truth)
         roc = ROCCurve(scores: scores.map(\.logOdds), isPositive: truth)
         darknessROC = ROCCurve(scores: scores.map(\.darkness), isPositive: truth)
+        reliability = Reliability(
+            probabilities: scores.map { 1 / (1 + exp(-$0.logOdds)) }, isPositive: truth)
         self.scores = scores
         self.failures = failures
     }

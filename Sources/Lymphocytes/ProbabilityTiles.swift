@@ -23,8 +23,8 @@ public struct ProbabilityTiles: Sendable {
     ///
     /// - Throws: ``SlideError`` where its pixels cannot be read.
     public func output(of tile: TileGrid.Tile) throws -> Output {
-        let halo = model.network.architecture.halo
-        let multiple = model.network.architecture.gridMultiple
+        let halo = model.network.halo
+        let multiple = model.network.gridMultiple
         // Tiles at the right and lower edge are made up to the grid with what lies beyond: white.
         let width = (tile.width + multiple - 1) / multiple * multiple + 2 * halo
         let height = (tile.height + multiple - 1) / multiple * multiple + 2 * halo

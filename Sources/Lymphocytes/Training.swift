@@ -15,6 +15,10 @@ public struct Training: Sendable {
     public var exclude: Set<String> = []
     public var configuration: TrainingConfiguration
     public var priors: LabelPriors?
+    /// Folder of fine masks, for the criteria that want them.
+    public var masks: URL?
+    /// Fits a temperature to the held-out regions, so that probabilities are nearer to frequencies.
+    public var fitsTemperature = true
     /// µm per level-0 pixel for slides that do not say it.
     public var givenScale: Double?
     public var device: Device = .cpu
@@ -45,25 +49,40 @@ public struct Training: Sendable {
 
     /// Trains up to `steps` and writes the model folder; slides that cannot be used are left out and reported.
     public func run(steps: Int, resume: Bool, report: (Event) -> Void) throws -> Outcome {
+        var whole = self
+        let classes = CoarseClasses().count
+        let known = try priors ?? LabelPriors.defaultCurve(label: "lymphocyte", classCount: classes)
+        // A constant stays one only without the fixed term.
+        if configuration.criterion.constantLabel(priors: known) != nil { whole.configuration.architecture.prior = nil }
+        return try whole.runChecked(steps: steps, resume: resume, report: report)
+    }
+
+    private func runChecked(steps: Int, resume: Bool, report: (Event) -> Void) throws -> Outcome {
         let coarseClasses = CoarseClasses()
         let priors = try self.priors ?? LabelPriors.defaultCurve(label: "lymphocyte", classCount: coarseClasses.count)
         guard priors.classCount == coarseClasses.count else {
             throw WorkError(
                 .input, "the priors have \(priors.classCount) classes, the heatmaps \(coarseClasses.count)")
         }
+        guard !configuration.criterion.needsFineLabels || masks != nil else {
+            throw WorkError(
+                .input,
+                "criterion \(configuration.criterion.name) needs fine labels: give a folder of masks with --masks")
+        }
         let (opened, failures) = try openSlides(coarseClasses, report: report)
         let encoding = InputEncoding.rgbStains
         let set = try TrainingSet(
-            slides: opened, encoding: encoding, configuration: configuration, coarseClasses: coarseClasses)
+            slides: opened, encoding: encoding, configuration: configuration, priors: priors,
+            coarseClasses: coarseClasses)
         let folder = ModelFolder(output)
         try folder.create()
         report(.ready(slides: set.summary, regionsPerClass: set.regionsPerClass, priors: priors))
-        let validation = try trainMembers(
+        let (validation, temperature) = try trainMembers(
             folder, set: set, priors: priors, steps: steps, resume: resume, report: report)
         let model = ModelDescription(
             architecture: configuration.architecture, labels: priors.labels, inputEncoding: encoding.rawValue,
             micronsPerPixel: Training.micronsPerPixel, priors: priors, training: configuration, slides: set.summary,
-            steps: steps, validation: validation,
+            steps: steps, temperature: temperature, validation: validation,
             versions: [
                 "graticule": GraticuleVersion.current, "libtorch": TorchRuntime.version,
                 "openslide": Slide.libraryVersion,
@@ -76,13 +95,12 @@ public struct Training: Sendable {
 
     /// Trains each member in its own folder, the only one in the model folder itself, and joins their weights.
     ///
-    /// - Returns: the validation of the whole.
+    /// - Returns: the temperature of the whole and its validation.
     private func trainMembers(
         _ folder: ModelFolder, set: TrainingSet, priors: LabelPriors, steps: Int, resume: Bool, report: (Event) -> Void
-    ) throws -> ValidationMetrics? {
+    ) throws -> (validation: ValidationMetrics?, temperature: Double) {
         let members = configuration.members
         let previewRegions = set.previewRegions(count: 6)
-        var validation: ValidationMetrics?
         for number in 1...members {
             let own = members == 1 ? folder : folder.member(number)
             try own.create()
@@ -90,14 +108,18 @@ public struct Training: Sendable {
             settings.seed = configuration.seed &+ UInt64(number - 1)
             let trainer = try Trainer(configuration: settings, priors: priors, source: set, device: device)
             let preview = TrainingPreview(folder: own, encoding: set.encoding)
-            validation = try trainer.train(
+            try trainer.train(
                 into: own, steps: steps, resume: resume,
                 preview: { step, network in try preview.write(step: step, network: network, regions: previewRegions) },
                 progress: { report(.progress($0, member: number, members: members)) })
         }
-        guard members > 1 else { return validation }
-        let joined = try folder.combine(members: members, architecture: configuration.architecture)
-        return try ValidationMetrics.measure(joined, batches: set.validationBatches(), priors: priors)
+        let networks = try folder.networks(members: members, architecture: configuration.architecture)
+        let batches = try set.validationBatches()
+        let temperature =
+            try fitsTemperature
+            ? TemperatureScaling.fit(TorchSegmentationNetwork(networks), batches: batches, priors: priors) : 1
+        let whole = TorchSegmentationNetwork(networks, temperature: temperature)
+        return (try ValidationMetrics.measure(whole, batches: batches, priors: priors), temperature)
     }
 
     private func openSlides(
@@ -117,7 +139,8 @@ public struct Training: Sendable {
             do {
                 opened.append(
                     try TrainingSlide(
-                        file, heatmaps: heatmaps, micronsPerPixel: Training.micronsPerPixel, givenScale: givenScale,
+                        file, heatmaps: heatmaps, masks: configuration.criterion.needsFineLabels ? masks : nil,
+                        micronsPerPixel: Training.micronsPerPixel, givenScale: givenScale,
                         coarseClasses: coarseClasses))
             } catch {
                 let failure = FailedInput(name: name, error: error)

@@ -56,7 +56,7 @@ struct TrainingPreview {
         return result
     }
 
-    private static func outlined(_ image: RGBImage, logOdds: Plane<Float>) -> RGBImage {
+    static func outlined(_ image: RGBImage, logOdds: Plane<Float>) -> RGBImage {
         var result = image
         for y in 1..<(image.height - 1) {
             for x in 1..<(image.width - 1) where logOdds[x, y] >= 0 {

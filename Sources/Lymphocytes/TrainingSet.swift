@@ -17,6 +17,8 @@ public struct TrainingSet: BlockSource {
     private let validationLayout: BlockLayout
     private let coarseClasses: CoarseClasses
     private let configuration: TrainingConfiguration
+    /// Expected share of lymphocyte pixels by class, for the colour labels.
+    private let expected: [Double]
     /// Training regions by class; a class may be empty.
     let training: [[Place]]
     let validation: [[Place]]
@@ -28,10 +30,14 @@ public struct TrainingSet: BlockSource {
     private static let mostAttempts = 20
     /// A superblock is this many regions wide: 0.6 mm, so that training and validation are different tissue.
     static let superblock = 12
+    /// Fewer superblocks than this are too few to give any away: each may hold the only example of its kind of tissue. Then
+    /// squares of ``patch`` regions are held out all over, which flatters validation but costs training little.
+    static let fewestSuperblocks = 100
+    static let patch = 2
 
     /// - Throws: ``WorkError`` where the slides' regions differ in size or no region is left.
     public init(
-        slides: [TrainingSlide], encoding: InputEncoding, configuration: TrainingConfiguration,
+        slides: [TrainingSlide], encoding: InputEncoding, configuration: TrainingConfiguration, priors: LabelPriors,
         coarseClasses: CoarseClasses
     ) throws {
         guard let first = slides.first else { throw WorkError(.input, "no slide with a heatmap is left to train on") }
@@ -50,6 +56,7 @@ public struct TrainingSet: BlockSource {
         self.encoding = encoding
         self.configuration = configuration
         self.coarseClasses = coarseClasses
+        expected = priors.means.map { $0[$0.count - 1] }
         (training, validation) = TrainingSet.split(slides, classes: coarseClasses.count, seed: configuration.seed)
         heldOut = Set(validation.joined())
         guard training.contains(where: { !$0.isEmpty }) else {
@@ -66,7 +73,7 @@ public struct TrainingSet: BlockSource {
         return BlockLayout(margin: margin, blocksPerSide: blocksPerSide, blockSide: blockSide)
     }
 
-    /// Puts about a seventh of the superblocks aside, but never so many that a class keeps under 60 % of its regions:
+    /// Puts about a tenth of the superblocks aside, but never so many that a class keeps under 80 % of its regions:
     /// rare high classes often sit in a single place.
     private static func split(_ slides: [TrainingSlide], classes: Int, seed: UInt64) -> ([[Place]], [[Place]]) {
         struct Superblock: Hashable {
@@ -74,13 +81,22 @@ public struct TrainingSet: BlockSource {
             let column: Int
             let row: Int
         }
+        func superblocks(of width: Int) -> Set<Superblock> {
+            Set(
+                slides.enumerated().flatMap { index, slide in
+                    slide.regions.known.map {
+                        Superblock(slide: index, column: $0.position.column / width, row: $0.position.row / width)
+                    }
+                })
+        }
+        let width = superblocks(of: superblock).count < fewestSuperblocks ? patch : superblock
         var blocks: [Superblock: [(Place, Int)]] = [:]
         var order: [Superblock] = []
         var total = [Int](repeating: 0, count: classes)
         for (index, slide) in slides.enumerated() {
             for (position, known) in slide.regions.known {
                 let block = Superblock(
-                    slide: index, column: position.column / superblock, row: position.row / superblock)
+                    slide: index, column: position.column / width, row: position.row / width)
                 if blocks[block] == nil { order.append(block) }
                 blocks[block, default: []].append((Place(slide: index, position: position), known))
                 total[known] += 1
@@ -91,12 +107,12 @@ public struct TrainingSet: BlockSource {
         var training = [[Place]](repeating: [], count: classes)
         var validation = training
         var taken = [Int](repeating: 0, count: classes)
-        let wanted = total.reduce(0, +) / 7
+        let wanted = total.reduce(0, +) / 10
         for block in order {
             let members = blocks[block] ?? []
             var after = taken
             for (_, known) in members { after[known] += 1 }
-            let isFree = zip(after, total).allSatisfy { Double($0) <= 0.4 * Double($1) }
+            let isFree = zip(after, total).allSatisfy { Double($0) <= 0.2 * Double($1) }
             let isNeeded = taken.reduce(0, +) + members.count <= wanted
             if isFree && isNeeded { taken = after }
             for (place, known) in members {
@@ -111,21 +127,32 @@ public struct TrainingSet: BlockSource {
         var input: [Float] = []
         var classes: [Int?] = []
         var pixelLabels: [Int8] = []
+        var fineLabels: [Int8] = []
         input.reserveCapacity(count * encoding.channels * layout.imageSide * layout.imageSide)
         for _ in 0..<count {
             let sample = try drawReadable(using: &generator)
             encoding.append(sample.image, to: &input)
             classes += sample.classes.values
-            pixelLabels += sample.labels.values
+            pixelLabels += sample.colors.values
+            fineLabels += sample.fine?.values ?? []
         }
         return BlockBatch(
-            layout: layout, channels: encoding.channels, input: input, classes: classes, pixelLabels: pixelLabels)
+            layout: layout, channels: encoding.channels, input: input, classes: classes, pixelLabels: pixelLabels,
+            fineLabels: fineLabels)
+    }
+
+    /// An image with what is known of it.
+    private struct Sample {
+        let image: RGBImage
+        let classes: Plane<Int?>
+        /// What colour tells.
+        let colors: Plane<Int8>
+        /// What masks tell, where there are some.
+        let fine: Plane<Int8>?
     }
 
     /// Draws until a region can be read; which are drawn still depends on the generator alone.
-    private func drawReadable(
-        using generator: inout SeededGenerator
-    ) throws -> (image: RGBImage, classes: Plane<Int?>, labels: Plane<Int8>) {
+    private func drawReadable(using generator: inout SeededGenerator) throws -> Sample {
         for attempt in 1... {
             let drawn = drawClass(using: &generator)
             let place = training[drawn][Int.random(in: 0..<training[drawn].count, using: &generator)]
@@ -157,13 +184,12 @@ public struct TrainingSet: BlockSource {
 
     private func draw(
         slide index: Int, position: RegionGrid.Position, using generator: inout SeededGenerator
-    ) throws -> (image: RGBImage, classes: Plane<Int?>, labels: Plane<Int8>) {
+    ) throws -> Sample {
         let slide = slides[index]
         let corner = slide.regions.corner(position)
         let side = layout.imageSide
         let image = try slide.reader.read(
             x: corner.x - layout.margin, y: corner.y - layout.margin, width: side, height: side)
-        let background = ColorLabels.background(image, fraction: configuration.colorLabelFraction)
         let jitter = Float(configuration.stainJitter)
         func factor() -> Float { jitter > 0 ? 1 + Float.random(in: -jitter...jitter, using: &generator) : 1 }
         let (hematoxylin, eosin) = (factor(), factor())
@@ -183,10 +209,51 @@ public struct TrainingSet: BlockSource {
                     heldOut.contains(Place(slide: index, position: neighbour)) ? nil : slide.regions[neighbour]
             }
         }
-        return (
-            restained.turned(orientation), classes.turned(orientation),
-            background.map { $0 ? Int8(0) : -1 }.turned(orientation)
-        )
+        let colors = ColorLabels(
+            fraction: configuration.colorLabelFraction, darkestMultiple: configuration.colorDarkestMultiple
+        ).labels(of: image, layout: layout, expected: classes.map { $0.map { expected[$0] } })
+        return Sample(
+            image: restained.turned(orientation), classes: classes.turned(orientation),
+            colors: colors.turned(orientation),
+            fine: slide.mask.map {
+                fineLabels(of: index, mask: $0, position: position, classes: classes).turned(orientation)
+            })
+    }
+
+    /// The mask's labels inside the blocks that are drawn from; the margin has none, as with coarse labels.
+    private func fineLabels(
+        of index: Int, mask: FineMask, position: RegionGrid.Position, classes: Plane<Int?>
+    ) -> Plane<Int8> {
+        let side = layout.imageSide
+        let frame = slides[index].reader.frame
+        let corner = slides[index].regions.corner(position)
+        var labels = Plane<Int8>(width: side, height: side, repeating: -1)
+        for row in 0..<layout.blocksPerSide {
+            for column in 0..<layout.blocksPerSide where classes[column, row] != nil {
+                let neighbour = RegionGrid.Position(column: position.column + column, row: position.row + row)
+                guard isLabelled(Place(slide: index, position: neighbour)) else { continue }
+                let (left, top) = (
+                    layout.margin + column * layout.blockSide, layout.margin + row * layout.blockSide
+                )
+                for y in top..<(top + layout.blockSide) {
+                    for x in left..<(left + layout.blockSide) {
+                        let level0X = frame.level0(Double(corner.x - layout.margin + x) + 0.5)
+                        let level0Y = frame.level0(Double(corner.y - layout.margin + y) + 0.5)
+                        labels[x, y] =
+                            mask.isLymphocyte(level0X: level0X, level0Y: level0Y).map { $0 ? 1 : 0 } ?? -1
+                    }
+                }
+            }
+        }
+        return labels
+    }
+
+    /// Whether a region's fine labels are used: a share of the regions, drawn once by the seed.
+    private func isLabelled(_ place: Place) -> Bool {
+        guard configuration.fineFraction < 1 else { return true }
+        let stream = UInt64(place.slide) << 48 | UInt64(place.position.row) << 24 | UInt64(place.position.column)
+        var generator = SeededGenerator(seed: configuration.seed ^ 0x6669_6e65, stream: stream)
+        return Double.random(in: 0..<1, using: &generator) < configuration.fineFraction
     }
 
     /// Up to 24 held-out regions of each class with their margin, always the same.

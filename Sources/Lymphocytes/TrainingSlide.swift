@@ -11,13 +11,18 @@ public struct TrainingSlide: Sendable {
     public let heatmap: Heatmap
     public let tissue: TissueMask
     public var regions: RegionGrid
+    /// Fine labels, where the criterion wants them.
+    public let mask: FineMask?
 
     /// Opens a slide and the heatmap that belongs to it.
     ///
-    /// - Parameter micronsPerPixel: of the working grid.
+    /// - Parameters:
+    ///   - micronsPerPixel: of the working grid.
+    ///   - masks: folder of fine masks; nil for none.
     /// - Throws: ``SlideError`` where either is missing or broken, or they do not fit each other.
     public init(
-        _ url: URL, heatmaps: URL, micronsPerPixel: Double, givenScale: Double?, coarseClasses: CoarseClasses
+        _ url: URL, heatmaps: URL, masks: URL? = nil, micronsPerPixel: Double, givenScale: Double?,
+        coarseClasses: CoarseClasses
     ) throws {
         let slide = try Slide(url)
         guard let file = SlideFolder.heatmap(forSlideNamed: slide.name, in: heatmaps) else {
@@ -30,6 +35,8 @@ public struct TrainingSlide: Sendable {
         heatmap = try Heatmap(file)
         try heatmap.check(fits: slide, scale: scale)
         tissue = try TissueMask(slide: slide, scale: scale)
+        mask = try masks.map { try FineMask(forSlideNamed: slide.name, in: $0) }
+        try mask?.check(fits: slide)
         name = slide.name
         reader = WorkingReader(slide: slide, frame: frame)
         regions = RegionGrid(heatmap: heatmap, frame: frame, tissue: tissue, coarseClasses: coarseClasses)

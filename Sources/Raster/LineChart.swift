@@ -23,6 +23,13 @@ public struct LineChart: Sendable {
     public var series: [Series]
     public var xRange: ClosedRange<Double> = 0...1
     public var yRange: ClosedRange<Double> = 0...1
+    /// Grid lines across and along the axes, less one.
+    public var xSteps = 5
+    public var ySteps = 5
+    public var legend = Legend.bottomRight
+
+    /// Where the names of the series stand: where the curves are not.
+    public enum Legend: Sendable { case bottomRight, topLeft }
 
     public init(title: String, subtitle: String, xLabel: String, yLabel: String, series: [Series]) {
         self.title = title
@@ -44,16 +51,18 @@ public struct LineChart: Sendable {
         }
         canvas.text(title, x: left, y: 34, size: 18, isBold: true)
         canvas.text(subtitle, x: left, y: 56, size: 12, color: .muted)
-        for step in 0...5 {
-            let x = xRange.lowerBound + Double(step) / 5 * (xRange.upperBound - xRange.lowerBound)
-            let y = yRange.lowerBound + Double(step) / 5 * (yRange.upperBound - yRange.lowerBound)
+        for step in 0...xSteps {
+            let x = xRange.lowerBound + Double(step) / Double(xSteps) * (xRange.upperBound - xRange.lowerBound)
             canvas.line([place(x, yRange.lowerBound), place(x, yRange.upperBound)], color: .rule)
+            canvas.text(
+                String(format: "%.4g", x), x: place(x, 0).x, y: bottom + 20, size: 12, color: .muted, alignment: .center
+            )
+        }
+        for step in 0...ySteps {
+            let y = yRange.lowerBound + Double(step) / Double(ySteps) * (yRange.upperBound - yRange.lowerBound)
             canvas.line([place(xRange.lowerBound, y), place(xRange.upperBound, y)], color: .rule)
             canvas.text(
-                String(format: "%.2g", x), x: place(x, 0).x, y: bottom + 20, size: 12, color: .muted, alignment: .center
-            )
-            canvas.text(
-                String(format: "%.2g", y), x: left - 10, y: place(0, y).y + 4, size: 12, color: .muted,
+                String(format: "%.3g", y), x: left - 10, y: place(0, y).y + 4, size: 12, color: .muted,
                 alignment: .right)
         }
         canvas.text(xLabel, x: (left + right) / 2, y: Double(height) - 18, size: 13, alignment: .center)
@@ -63,10 +72,15 @@ public struct LineChart: Sendable {
                 line.points.map { place($0.x, $0.y) }, color: line.color, width: line.isDashed ? 1.5 : 2.5,
                 dashes: line.isDashed ? [5, 4] : [])
         }
-        for (index, line) in series.filter({ !$0.name.isEmpty }).enumerated() {
-            let y = bottom - 18 - 22 * Double(series.filter { !$0.name.isEmpty }.count - 1 - index)
-            canvas.line([(right - 290, y - 4), (right - 262, y - 4)], color: line.color, width: 2.5)
-            canvas.text(line.name, x: right - 254, y: y, size: 12.5)
+        let named = series.filter { !$0.name.isEmpty }
+        for (index, line) in named.enumerated() {
+            let (x, y) =
+                legend == .topLeft
+                ? (left + 16, top + 24 + 22 * Double(index))
+                : (right - 290, bottom - 18 - 22 * Double(named.count - 1 - index))
+            canvas.line(
+                [(x, y - 4), (x + 28, y - 4)], color: line.color, width: 2.5, dashes: line.isDashed ? [5, 4] : [])
+            canvas.text(line.name, x: x + 36, y: y, size: 12.5)
         }
         return canvas.rendered()
     }

@@ -6,7 +6,7 @@ extension ResultStore {
     /// Stores the scores of a patch set, in place of an earlier evaluation by the same model and method.
     public func storeEvaluation(
         patchSet name: String, path: String, model: Int64, method: String, auc: AUCRecord, darkness: AUCRecord,
-        scores: [PatchScoreRecord]
+        calibrationError: Double, scores: [PatchScoreRecord]
     ) throws(StoreError) {
         try write { db in
             try db.execute(
@@ -21,12 +21,12 @@ extension ResultStore {
             try db.execute(
                 sql: """
                     INSERT INTO evaluation (patch_set_id, model_id, method, positives, negatives, auc, auc_lower, auc_upper,
-                        darkness_auc, darkness_auc_lower, darkness_auc_upper, created_at)
-                    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                        darkness_auc, darkness_auc_lower, darkness_auc_upper, calibration_error, created_at)
+                    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                     """,
                 arguments: [
                     set, model, method, positives, scores.count - positives, auc.value, auc.lower, auc.upper,
-                    darkness.value, darkness.lower, darkness.upper, ResultStore.now(),
+                    darkness.value, darkness.lower, darkness.upper, calibrationError, ResultStore.now(),
                 ])
             let evaluation = db.lastInsertedRowID
             let insert = try db.makeStatement(

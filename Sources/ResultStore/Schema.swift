@@ -6,9 +6,12 @@ enum Schema {
     static let applicationID = 0x4752_5443
 
     /// Each step takes a file from the version that is its index to the next.
-    static let migrations: [String] = [version1]
+    static let migrations: [String] = [version1, version2]
 
     static var currentVersion: Int { migrations.count }
+
+    /// Whether a model's probabilities are frequencies.
+    private static let version2 = "ALTER TABLE evaluation ADD COLUMN calibration_error REAL;"
 
     private static let version1 = """
         CREATE TABLE slide (

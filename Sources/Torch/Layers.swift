@@ -18,14 +18,15 @@ public struct Conv2d {
     public let bias: Tensor?
     let padding: Int
 
-    /// Draws the weights by He's rule for ReLU networks; the bias starts at zero.
+    /// Draws the weights evenly from ± 1/√fan-in, PyTorch's rule; the bias starts at zero.
+    ///
+    /// Under a batch norm only the ratio of step to weight matters, so a start of smaller weights learns in larger steps.
     public init(
         inputChannels: Int, outputChannels: Int, kernel: Int, hasBias: Bool, device: Device = .cpu,
         using generator: inout some RandomNumberGenerator
     ) throws(TorchError) {
         let fanIn = inputChannels * kernel * kernel
-        // Variance 2/fan-in of a uniform distribution, hence the bound √(6/fan-in).
-        let bound = (6.0 / Float(fanIn)).squareRoot()
+        let bound = 1 / Float(fanIn).squareRoot()
         var draw: [Float] = []
         draw.reserveCapacity(outputChannels * fanIn)
         for _ in 0..<(outputChannels * fanIn) { draw.append(Float.random(in: -bound...bound, using: &generator)) }

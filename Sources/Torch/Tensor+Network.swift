@@ -27,6 +27,11 @@ extension Tensor {
         try Tensor.owning(ctorch_max_pool2(handle), "pool \(shape)")
     }
 
+    /// Half the height and width, the pixels of each 2×2 square side by side in four times the channels.
+    public func folded2() throws(TorchError) -> Tensor {
+        try Tensor.owning(ctorch_pixel_unshuffle2(handle), "fold \(shape)")
+    }
+
     /// Twice the height and width, bilinear, pixel centres aligned as areas (`align_corners` false).
     public func upsampled2() throws(TorchError) -> Tensor {
         try Tensor.owning(ctorch_upsample2(handle), "upsample \(shape)")

@@ -19,6 +19,8 @@ struct EvaluateCommand: ParsableCommand {
         "centre"
     @Flag(help: "Print JSON.") var json = false
     @Option(help: "PNG file for the ROC curve; beside the results where they are stored.") var roc: String?
+    @Option(help: "PNG file for the reliability curve; beside the results where they are stored.") var reliability:
+        String?
     @Option(help: "µm per pixel of the patches, where the set does not say it.") var mpp: Double?
     @Flag(help: "Score even on patches of slides that the model was trained on.") var allowTrainingSlides = false
 
@@ -50,6 +52,15 @@ struct EvaluateCommand: ParsableCommand {
             try evaluation.writeChart(
                 to: URL(fileURLWithPath: chart), set: set.name, model: loaded.folder.lastPathComponent, score: method)
         }
+        let curve =
+            reliability
+            ?? results.map {
+                ($0 as NSString).deletingPathExtension + "-reliability-\(set.name)-\(score).png"
+            }
+        if let curve {
+            try evaluation.writeReliabilityChart(
+                to: URL(fileURLWithPath: curve), set: set.name, model: loaded.folder.lastPathComponent, score: method)
+        }
         for failure in evaluation.failures { Console.error(failure.message) }
         try show(evaluation, set: set, chart: chart)
         if !evaluation.failures.isEmpty { throw ExitCode(3) }
@@ -60,6 +71,7 @@ struct EvaluateCommand: ParsableCommand {
         let score: String
         let auc: AreaUnderCurve
         let darkness: AreaUnderCurve
+        let reliability: Reliability
         let failed: [String]
     }
 
@@ -68,7 +80,7 @@ struct EvaluateCommand: ParsableCommand {
             try Console.json(
                 Report(
                     patchSet: set.name, score: score, auc: evaluation.auc, darkness: evaluation.darkness,
-                    failed: evaluation.failures.map(\.name)))
+                    reliability: evaluation.reliability, failed: evaluation.failures.map(\.name)))
             return
         }
         func row(_ name: String, _ auc: AreaUnderCurve) -> String {
@@ -77,6 +89,7 @@ struct EvaluateCommand: ParsableCommand {
         print("\(set.name): \(evaluation.auc.positives) lymphocytes, \(evaluation.auc.negatives) others")
         print(row("model, \(score.padding(toLength: 8, withPad: " ", startingAt: 0))", evaluation.auc))
         print(row("darkness alone ", evaluation.darkness))
+        print(String(format: "calibration error %.3f", evaluation.reliability.expectedCalibrationError))
         if let chart { print("ROC curve: \(chart)") }
     }
 }

@@ -46,7 +46,7 @@ struct SegmentCommand: ParsableCommand {
         let (files, missing) = SlideFolder.slides(at: slides.map { URL(fileURLWithPath: $0) })
         if files.isEmpty, let first = missing.first { throw first }
         let loaded = try SegmentationModel(URL(fileURLWithPath: model), device: try Device(device))
-        let multiple = loaded.network.architecture.gridMultiple
+        let multiple = loaded.network.gridMultiple
         guard tile % multiple == 0 else {
             throw ValidationError("--tile must be a multiple of this model's \(multiple).")
         }

@@ -24,9 +24,28 @@ struct TrainCommand: ParsableCommand {
     @Flag(help: "Go on from the folder's checkpoint, if there is one.") var resume = false
     @Option(help: "cpu, cuda or cuda:N.") var device = "cpu"
     @Option(help: "µm per level-0 pixel, for slides that do not say it.") var mpp: Double?
+    @Option(
+        help: "What the network is made to agree with: \(Criterion.names.joined(separator: ", ")) (docs/method.md).")
+    var criterion = "sr"
+    @Option(help: "Folder of fine masks at level 0, <slide>.png or <slide>.tif, for hr and hr+sr.") var masks: String?
+    @Option(help: "Share of regions whose fine labels are used (0 … 1).") var fineFraction: Double?
+    @Option(help: "λ_sr, the weight of the coarse part; the criterion's own if not given.") var coarseWeight: Double?
+    @Option(help: "λ_hr, the weight of the fine labels; the criterion's own if not given.") var fineWeight: Double?
+    @Option(help: "Half-width of the interval criterion; ρ if not given.") var intervalRadius: Double?
     @Option(help: "Weight of the logarithm in the loss (0 … 1).") var logWeight: Double?
+    @Option(help: "Steps over which that weight is reached.") var logRamp: Int?
     @Option(help: "ε of the loss.") var epsilon: Double?
+    @Option(help: "σ² is multiplied by this in the denominator: pixels of one nucleus go together.") var clusterPixels:
+        Double?
+    @Flag(help: "Train a network without the fixed term for darkness.") var noDarknessPrior = false
+    @Flag(help: "Leave the probabilities as they are instead of fitting a temperature to held-out coarse labels.")
+    var noTemperature = false
     @Option(help: "Share of pixels labelled by colour (0 … 1).") var colorLabels: Double?
+    @Option(
+        help:
+            "Colour labels all pixels of a region but the darkest this multiple of its expected share; 0 for --color-labels everywhere."
+    )
+    var colorDarkest: Double?
     @Option(help: "Stain augmentation, ± this share (0 … 1).") var stainJitter: Double?
     @Option(help: "Networks to train and average.") var members: Int?
     @Option(help: "U-Net widths by level, separated by commas.") var widths: String?
@@ -36,12 +55,23 @@ struct TrainCommand: ParsableCommand {
             throw ValidationError("--preset must be fast or paper, not '\(preset)'.")
         }
         guard (steps ?? 1) > 0 else { throw ValidationError("--steps must be at least 1.") }
-        for (name, value) in [("log-weight", logWeight), ("color-labels", colorLabels), ("stain-jitter", stainJitter)] {
+        for (name, value) in [
+            ("log-weight", logWeight), ("color-labels", colorLabels), ("stain-jitter", stainJitter),
+            ("fine-fraction", fineFraction),
+            ("interval-radius", intervalRadius),
+        ] {
             guard value.map({ (0...1).contains($0) }) ?? true else {
                 throw ValidationError("--\(name) must be between 0 and 1.")
             }
         }
         guard (1...64).contains(members ?? 1) else { throw ValidationError("--members must be between 1 and 64.") }
+        guard Criterion.names.contains(criterion) else {
+            throw ValidationError("--criterion must be one of \(Criterion.names.joined(separator: ", ")).")
+        }
+        guard (colorDarkest ?? 0) >= 0 else { throw ValidationError("--color-darkest must not be negative.") }
+        guard (coarseWeight ?? 0) >= 0, (fineWeight ?? 0) >= 0, (clusterPixels ?? 1) >= 1, (logRamp ?? 0) >= 0 else {
+            throw ValidationError("Weights and --log-ramp must not be negative, --cluster-pixels not below 1.")
+        }
         guard (epsilon ?? 1) > 0 else { throw ValidationError("--epsilon must be above 0.") }
         if let widths {
             guard !widths.split(separator: ",").isEmpty, widths.split(separator: ",").allSatisfy({ (Int($0) ?? 0) > 0 })
@@ -50,11 +80,19 @@ struct TrainCommand: ParsableCommand {
     }
 
     private func settings() throws -> TrainingConfiguration {
-        var configuration = (TrainingPreset(rawValue: preset) ?? .fast)
-            .configuration(inputChannels: InputEncoding.rgbStains.channels, labels: 2, seed: seed)
-        if let logWeight { configuration.criterion.logWeight = logWeight }
-        if let epsilon { configuration.criterion.epsilon = epsilon }
+        var configuration = (TrainingPreset(rawValue: preset) ?? .fast).lymphocytes(seed: seed)
+        if noDarknessPrior { configuration.architecture.prior = nil }
+        var matching = configuration.criterion.matching ?? StatisticsMatching()
+        if let logWeight { matching.logWeight = logWeight }
+        if let epsilon { matching.epsilon = epsilon }
+        if let clusterPixels { matching.clusterPixels = clusterPixels }
+        configuration.use(
+            try Criterion(named: criterion, matching: matching, radius: intervalRadius), coarseWeight: coarseWeight,
+            fineWeight: fineWeight)
+        if let fineFraction { configuration.fineFraction = fineFraction }
+        if let logRamp { configuration.logarithmRamp = logRamp }
         if let colorLabels { configuration.colorLabelFraction = colorLabels }
+        if let colorDarkest { configuration.colorDarkestMultiple = colorDarkest }
         if let stainJitter { configuration.stainJitter = stainJitter }
         if let members { configuration.members = members }
         if let widths { configuration.architecture.widths = widths.split(separator: ",").compactMap { Int($0) } }
@@ -71,6 +109,8 @@ struct TrainCommand: ParsableCommand {
             output: URL(fileURLWithPath: output), configuration: try settings())
         training.only = names(only)
         training.exclude = names(exclude)
+        training.masks = masks.map { URL(fileURLWithPath: $0) }
+        training.fitsTemperature = !noTemperature
         training.givenScale = mpp
         training.device = try Device(device)
         training.priors = try priors.map { try LabelPriors(contentsOf: URL(fileURLWithPath: $0)) }

@@ -51,4 +51,20 @@ struct LabelPriorsTests {
             try LabelPriors.fromCounts([[1], []], label: "x", objectPixels: 154, blockPixels: 10_000)
         }
     }
+
+    @Test func intervalsGiveTheMomentsOfAnEvenDistribution() throws {
+        let priors = try LabelPriors.fromIntervals([0...0.1, 0.2...0.8], label: "x")
+        #expect(abs(priors.means[1][1] - 0.5) < 1e-12)
+        #expect(abs(priors.deviations[1][1] - 0.6 / 12.0.squareRoot()) < 1e-12)
+        #expect(priors.means[0][0] == 0.95)
+    }
+
+    @Test func misjudgedPriorsAreScaledAndShifted() throws {
+        let priors = try LabelPriors.binary(
+            label: "x", means: [0, 0.2, 0.6], deviations: [0.02, 0.05, 0.1], origin: "test")
+        #expect(try priors.scaled(by: 2).means.map { $0[1] } == [0, 0.4, 1])
+        #expect(try priors.scaled(by: 0.5).deviations.map { $0[1] } == [0.01, 0.025, 0.05])
+        #expect(try priors.shifted(by: 1).means.map { $0[1] } == [0.2, 0.6, 0.6])
+        #expect(try priors.shifted(by: -1).means.map { $0[1] } == [0, 0, 0.2])
+    }
 }

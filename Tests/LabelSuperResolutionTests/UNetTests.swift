@@ -70,4 +70,43 @@ struct UNetTests {
         #expect(
             [1, 6000, 6001, 12_001].map(paper.rate).elementsEqual([1e-3, 1e-3, 1e-4, 1e-5]) { abs($0 / $1 - 1) < 1e-9 })
     }
+
+    /// What is farther from a pixel than the receptive radius does not change it, with a stride and a prior as well.
+    @Test func strideAndPriorKeepTheirRadiusAndSize() throws {
+        let architecture = UNetArchitecture(
+            inputChannels: 2, labels: 2, widths: [4, 4], convolutionsPerLevel: 1, batchNormMomentum: 0.1, stride: 2,
+            prior: ChannelPrior(channel: 1, weight: 3, radius: 2))
+        let network = TorchSegmentationNetwork([try UNet(architecture, seed: 3)])
+        let side = 64
+        func output(changing pixel: (x: Int, y: Int)?) throws -> [Float] {
+            var generator = SeededGenerator(seed: 1)
+            var values = (0..<(2 * side * side)).map { _ in Float.random(in: -1...1, using: &generator) }
+            if let pixel { for c in 0..<2 { values[(c * side + pixel.y) * side + pixel.x] += 2 } }
+            return try network.logOdds(ImageBatch(count: 1, channels: 2, height: side, width: side, values: values))
+        }
+        let (before, after) = (try output(changing: nil), try output(changing: (31, 33)))
+        #expect(before.count == side * side)
+        var reach = 0
+        for i in before.indices where before[i] != after[i] {
+            reach = max(reach, abs(i % side - 31), abs(i / side - 33))
+        }
+        #expect(reach > 2 && reach <= architecture.receptiveRadius)
+        #expect(architecture.gridMultiple == 4 && architecture.halo % 4 == 0)
+    }
+
+    /// With the network's own part silenced, the log-odds are the weighted mean of the channel over the disc.
+    @Test func priorAddsTheMeanOfItsChannel() throws {
+        let architecture = UNetArchitecture(
+            inputChannels: 2, labels: 2, widths: [4], convolutionsPerLevel: 1, batchNormMomentum: 0.1,
+            prior: ChannelPrior(channel: 1, weight: 5, radius: 1))
+        let network = try UNet(architecture, seed: 3)
+        try network.makeConstant(label: 1)
+        var values = [Float](repeating: 0, count: 2 * 64)
+        values[64 + 8 * 3 + 4] = 1
+        let found = try TorchSegmentationNetwork([network]).logOdds(
+            ImageBatch(count: 1, channels: 2, height: 8, width: 8, values: values))
+        #expect(abs(found[8 * 3 + 4] - (4 + 1)) < 1e-5)
+        #expect(abs(found[8 * 2 + 4] - (4 + 1)) < 1e-5)
+        #expect(abs(found[8 * 2 + 3] - 4) < 1e-5)
+    }
 }

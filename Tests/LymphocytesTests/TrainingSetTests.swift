@@ -15,11 +15,15 @@ struct TrainingSetTests {
             coarseClasses: CoarseClasses())
     }
 
-    private func set() throws -> TrainingSet {
-        var configuration = TrainingPreset.fast.configuration(inputChannels: 5, labels: 2, seed: 2)
+    private func set(
+        slides: [TrainingSlide]? = nil, change: (inout TrainingConfiguration) -> Void = { _ in }
+    ) throws -> TrainingSet {
+        var configuration = TrainingPreset.fast.lymphocytes(seed: 2)
         configuration.stainJitter = 0
+        change(&configuration)
         return try TrainingSet(
-            slides: [slide()], encoding: .rgbStains, configuration: configuration, coarseClasses: CoarseClasses())
+            slides: try slides ?? [slide()], encoding: .rgbStains, configuration: configuration,
+            priors: .defaultCurve(label: "lymphocyte", classCount: 10), coarseClasses: CoarseClasses())
     }
 
     /// The mask knows the truth: an offset of half a region, or x and y swapped, would ruin this.
@@ -50,17 +54,99 @@ struct TrainingSetTests {
     }
 
     @Test func colourLabelsAreTheFractionWithLeastHaematoxylin() throws {
-        let batch = try set().batch(step: 1, count: 2, seed: 1)
+        let batch = try set { $0.colorDarkestMultiple = 0 }.batch(step: 1, count: 2, seed: 1)
         let labelled = batch.pixelLabels.filter { $0 == 0 }.count
         #expect(abs(Double(labelled) / Double(batch.pixelLabels.count) - 0.2) < 0.01)
         #expect(batch.pixelLabels.allSatisfy { $0 <= 0 })
     }
 
+    /// In a block of a known class everything is labelled but the darkest κ · η of its pixels.
+    @Test func colourLabelsLeaveTheDarkestOfEachBlockOpen() throws {
+        let layout = BlockLayout(margin: 4, blocksPerSide: 2, blockSide: 20)
+        var generator = SeededGenerator(seed: 1)
+        var image = RGBImage(width: 48, height: 48)
+        for y in 0..<48 {
+            for x in 0..<48 {
+                let value = UInt8.random(in: 20...230, using: &generator)
+                image[x, y] = (value, value / 2, value)
+            }
+        }
+        let expected = Plane<Double?>(width: 2, height: 2, values: [0, 0.2, nil, 0.9])
+        let labels = ColorLabels(fraction: 0.2, darkestMultiple: 1.5).labels(
+            of: image, layout: layout, expected: expected)
+        func share(_ column: Int, _ row: Int) -> Double {
+            let part = labels.cropped(x: 4 + 20 * column, y: 4 + 20 * row, width: 20, height: 20)
+            return Double(part.values.count { $0 == 0 }) / 400
+        }
+        #expect(abs(share(0, 0) - 0.95) < 0.02)
+        #expect(abs(share(1, 0) - 0.7) < 0.02)
+        #expect(abs(share(1, 1) - 0.2) < 0.02)
+        let hematoxylin = ColorDeconvolution.hematoxylinEosin.hematoxylin(image).blurred(sigma: 1)
+        var (open, closed) = (Float.infinity, -Float.infinity)
+        for y in 4..<24 {
+            for x in 24..<44 {
+                if labels[x, y] == 0 {
+                    closed = max(closed, hematoxylin[x, y])
+                } else {
+                    open = min(open, hematoxylin[x, y])
+                }
+            }
+        }
+        #expect(closed <= open)
+    }
+
+    @Test func fineLabelsLieOnTheirNucleiAndOnlyInRegionsThatAreUsed() throws {
+        let folder = PhantomFixture.folder
+        let slide = try TrainingSlide(
+            folder.appendingPathComponent("phantom-1.svs"), heatmaps: folder.appendingPathComponent("heatmaps"),
+            masks: folder.appendingPathComponent("masks"), micronsPerPixel: 0.5, givenScale: nil,
+            coarseClasses: CoarseClasses())
+        let batch = try set(slides: [slide]).batch(step: 3, count: 4, seed: 1)
+        #expect(batch.fineLabels.count == batch.pixelLabels.count)
+        // Phantom lymphocytes are dark: the haematoxylin channel is higher on them.
+        let (pixels, channel) = (
+            batch.layout.imageSide * batch.layout.imageSide, InputEncoding.rgbStains.hematoxylinChannel
+        )
+        var (inside, outside): ((Float, Float), (Float, Float)) = ((0, 0), (0, 0))
+        for image in 0..<4 {
+            for i in 0..<pixels where batch.fineLabels[image * pixels + i] >= 0 {
+                let value = batch.input[(image * 5 + channel) * pixels + i]
+                if batch.fineLabels[image * pixels + i] == 1 {
+                    inside = (inside.0 + value, inside.1 + 1)
+                } else {
+                    outside = (outside.0 + value, outside.1 + 1)
+                }
+            }
+        }
+        #expect(inside.1 > 100)
+        #expect(inside.0 / inside.1 > outside.0 / outside.1 + 0.2)
+        // The margin is never labelled.
+        #expect(batch.fineLabels[0] == -1)
+        let few = try set(slides: [slide]) { $0.fineFraction = 0.3 }
+        let counts = try (1...8).map { try few.batch(step: $0, count: 4, seed: 1).fineLabels.count { $0 >= 0 } }
+        let all = try (1...8).map { step in
+            try set(slides: [slide]).batch(step: step, count: 4, seed: 1).fineLabels.count { $0 >= 0 }
+        }
+        #expect(counts.reduce(0, +) > 0 && counts.reduce(0, +) < all.reduce(0, +) * 6 / 10)
+    }
+
+    @Test func aMaskOfAnotherSizeIsRefused() throws {
+        try TestFolders.withTemporary { folder in
+            try PNG.write(
+                Plane<UInt8>(width: 10, height: 10, repeating: 0), to: folder.appendingPathComponent("phantom-1.png"))
+            let error = try #require(throws: WorkError.self) {
+                try TrainingSlide(
+                    PhantomFixture.folder.appendingPathComponent("phantom-1.svs"),
+                    heatmaps: PhantomFixture.folder.appendingPathComponent("heatmaps"), masks: folder,
+                    micronsPerPixel: 0.5, givenScale: nil, coarseClasses: CoarseClasses())
+            }
+            #expect(error.message.contains("10×10"))
+        }
+    }
+
     @Test func heldOutRegionsAreNeverTrainedOn() throws {
         let slides = try [slide("phantom-1"), slide("phantom-2")]
-        let configuration = TrainingPreset.fast.configuration(inputChannels: 5, labels: 2, seed: 2)
-        let set = try TrainingSet(
-            slides: slides, encoding: .rgbStains, configuration: configuration, coarseClasses: CoarseClasses())
+        let set = try set(slides: slides)
         #expect(Set(set.training.joined()).isDisjoint(with: Set(set.validation.joined())))
         let known = slides.map { $0.regions.known.count }.reduce(0, +)
         #expect(set.training.joined().count + set.validation.joined().count == known)

@@ -59,6 +59,8 @@ ctorch_tensor *ctorch_batch_norm(const ctorch_tensor *x, const ctorch_tensor *we
                                  ctorch_tensor *running_mean, ctorch_tensor *running_variance, int training,
                                  double momentum, double epsilon);
 ctorch_tensor *ctorch_max_pool2(const ctorch_tensor *x);
+/// Squares of 2x2 pixels into four times the channels; the result keeps the memory format of the input.
+ctorch_tensor *ctorch_pixel_unshuffle2(const ctorch_tensor *x);
 ctorch_tensor *ctorch_upsample2(const ctorch_tensor *x);
 
 // Autograd.

@@ -1,0 +1,161 @@
+public import Foundation
+internal import LabelSuperResolution
+
+/// What the comparison of methods needs of a data folder: slides, heatmaps, truth and patch sets under their usual names.
+public struct ExperimentData: Sendable {
+    public let folder: URL
+
+    public init(_ folder: URL) {
+        self.folder = folder
+    }
+
+    var slides: URL { folder.appendingPathComponent("slides") }
+    var heatmaps: URL { folder.appendingPathComponent("heatmaps") }
+    var masks: URL { folder.appendingPathComponent("truth") }
+
+    func slide(_ name: String) -> URL { slides.appendingPathComponent("\(name).svs") }
+    func cells(_ name: String) -> URL { masks.appendingPathComponent("\(name).cells.csv") }
+    func patches(_ name: String) -> URL { folder.appendingPathComponent("patches/\(name)") }
+    func counts(_ fold: ExperimentFold) -> URL { folder.appendingPathComponent(fold.counts) }
+
+    /// - Throws: ``WorkError`` that names the first thing that is missing.
+    func check(_ folds: [ExperimentFold]) throws {
+        let files =
+            [slides, heatmaps, masks]
+            + folds.flatMap { fold in
+                [counts(fold), cells(fold.test)] + (fold.training + [fold.test]).map(slide)
+                    + (fold.hasPatches ? [patches(fold.test), patches(fold.test + "-hard")] : [])
+            }
+        for file in files where !FileManager.default.fileExists(atPath: file.path) {
+            throw WorkError(.input, "\(folder.path) lacks \(file.path): the comparison needs CoNSeP as laid out for it")
+        }
+    }
+}
+
+/// Slides to train on and the one to score.
+public struct ExperimentFold: Sendable, Equatable {
+    public let name: String
+    public let training: [String]
+    public let test: String
+    /// Counts of lymphocytes in regions of the training slides.
+    public let counts: String
+    /// Whether the test slide has patch sets.
+    public let hasPatches: Bool
+
+    /// The two folds of the comparison.
+    public static let comparison = [
+        ExperimentFold(
+            name: "c", training: ["consep-a", "consep-b"], test: "consep-c", counts: "counts.csv", hasPatches: true),
+        ExperimentFold(
+            name: "b", training: ["consep-a", "consep-c"], test: "consep-b", counts: "counts-ac.csv", hasPatches: true),
+    ]
+    /// The fold on which settings are chosen: its test slide is none of the comparison's.
+    public static let development = ExperimentFold(
+        name: "a", training: ["consep-b", "consep-c"], test: "consep-a", counts: "counts-bc.csv", hasPatches: false)
+}
+
+/// A row of a table: what is trained, and how often.
+public struct ExperimentMethod: Sendable {
+    /// How a method comes by its scores.
+    enum Kind: Sendable {
+        case network(change: @Sendable (inout TrainingConfiguration) throws -> Void, priors: PriorSource)
+        case mixture
+        /// The network of the method `sr` with the same seed, times the mixture's posterior.
+        case blend
+        case rival(PatchRival)
+    }
+
+    /// Where the priors of a network come from.
+    enum PriorSource: Sendable {
+        case counts
+        /// True means and deviations of the training slides' regions.
+        case masks
+        case scaled(Double)
+        case shifted(Int)
+    }
+
+    public let name: String
+    public let title: String
+    public let seeds: Int
+    let kind: Kind
+    /// Names of the folds on which it is run; nil for all.
+    var folds: Set<String>?
+
+    private static func network(
+        _ name: String, _ title: String, seeds: Int = 1, priors: PriorSource = .counts, folds: Set<String>? = nil,
+        change: @escaping @Sendable (inout TrainingConfiguration) throws -> Void
+    ) -> ExperimentMethod {
+        ExperimentMethod(
+            name: name, title: title, seeds: seeds, kind: .network(change: change, priors: priors), folds: folds)
+    }
+
+    private static func criterion(_ name: String, _ title: String, seeds: Int = 1) -> ExperimentMethod {
+        network(name, title, seeds: seeds) { configuration in
+            configuration.use(
+                try Criterion(named: name, matching: configuration.criterion.matching ?? StatisticsMatching()))
+        }
+    }
+
+    /// Methods that train the same network for as many steps, and those that are no such network.
+    public static let comparison: [ExperimentMethod] = [
+        criterion("sr", "SR, statistics matching", seeds: 3),
+        criterion("hr", "HR, pixel labels", seeds: 3),
+        criterion("soft", "soft naive", seeds: 3),
+        ExperimentMethod(name: "hr-svm", title: "HR SVM, 4-fold", seeds: 1, kind: .rival(.supportVectorMachine)),
+        ExperimentMethod(name: "hr-cnn", title: "HR CNN, 4-fold", seeds: 1, kind: .rival(.network)),
+        ExperimentMethod(name: "hr-semi", title: "HR semi-supervised, 4-fold", seeds: 1, kind: .rival(.pretrained)),
+        criterion("hard", "hard naive"),
+        criterion("l2", "L2"), criterion("interval", "interval"), criterion("l1", "L1"), criterion("kl", "KL"),
+        criterion("em", "EM"), criterion("qr", "implicit posterior QR"), criterion("rq", "implicit posterior RQ"),
+        ExperimentMethod(name: "mixture", title: "self-similarity posterior", seeds: 1, kind: .mixture),
+        ExperimentMethod(name: "sr+mixture", title: "SR × self-similarity", seeds: 1, kind: .blend),
+        network("hr+sr", "HR (10 % of regions) + SR") { configuration in
+            configuration.use(
+                try Criterion(named: "hr+sr", matching: configuration.criterion.matching ?? StatisticsMatching()))
+            configuration.fineFraction = 0.1
+        },
+        network("sr-true-priors", "SR, true priors", priors: .masks) { _ in },
+    ]
+
+    /// How much SR suffers where η is misjudged.
+    public static let robustness: [ExperimentMethod] = [
+        network("sr-half", "SR, η × 0.5", priors: .scaled(0.5), folds: ["c"]) { _ in },
+        network("sr-double", "SR, η × 2", priors: .scaled(2), folds: ["c"]) { _ in },
+        network("sr-shift", "SR, η of the class above", priors: .shifted(1), folds: ["c"]) { _ in },
+    ]
+
+    /// Changes of the `fast` preset, one at a time (METHOD §4).
+    public static let ablations: [ExperimentMethod] = [
+        network("base", "preset fast", seeds: 2) { _ in },
+        network("no-prior", "no darkness prior") { $0.architecture.prior = nil },
+        network("prior-8", "darkness prior × 1.6") { $0.architecture.prior?.weight *= 1.6 },
+        network("kappa-25", "κ = 2.5") { $0.colorDarkestMultiple = 2.5 },
+        network("flat-colour", "colour labels: 20 % everywhere (paper)") { $0.colorDarkestMultiple = 0 },
+        network("neither", "neither of the two") {
+            $0.architecture.prior = nil
+            $0.colorDarkestMultiple = 0
+        },
+        network("balanced", "classes drawn equally often") { $0.frequencyExponent = 0 },
+        network("jitter-15", "stains ± 0.15") { $0.stainJitter = 0.15 },
+        network("log-1", "log term × 1") {
+            $0.criterion = .statisticsMatching(StatisticsMatching(epsilon: 0.03, logWeight: 1))
+        },
+        network("log-0", "no log term") {
+            $0.criterion = .statisticsMatching(StatisticsMatching(epsilon: 0.03, logWeight: 0))
+        },
+        network("epsilon-003", "ε = 0.003") {
+            $0.criterion = .statisticsMatching(StatisticsMatching(epsilon: 0.003, logWeight: 0.3))
+        },
+        network("ramp", "log term ramped in over 300 steps") { $0.logarithmRamp = 300 },
+        network("cluster-150", "σ² × 150 in the denominator") {
+            $0.criterion = .statisticsMatching(StatisticsMatching(epsilon: 0.03, logWeight: 0.3, clusterPixels: 150))
+        },
+        network("last-weights", "last weights instead of averaged") { $0.averaging = nil },
+        network("stride-1", "full resolution (16, 16, 32)") {
+            $0.architecture.stride = 1
+            $0.architecture.widths = [16, 16, 32]
+        },
+        network("three-levels", "three levels (16, 16, 32), stride 2") { $0.architecture.widths = [16, 16, 32] },
+        network("two-members", "two networks, averaged") { $0.members = 2 },
+    ]
+}

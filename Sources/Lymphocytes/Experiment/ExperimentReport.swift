@@ -1,0 +1,219 @@
+public import Foundation
+internal import LabelSuperResolution
+internal import Raster
+
+/// What an experiment asks.
+public enum ExperimentStudy: String, Sendable {
+    /// How the methods compare.
+    case comparison
+    /// What each part of the preset does.
+    case ablations
+
+    public var methods: [ExperimentMethod] {
+        switch self {
+        case .comparison: ExperimentMethod.comparison + ExperimentMethod.robustness
+        case .ablations: ExperimentMethod.ablations
+        }
+    }
+
+    public var folds: [ExperimentFold] {
+        switch self {
+        case .comparison: ExperimentFold.comparison
+        case .ablations: [ExperimentFold.development]
+        }
+    }
+}
+
+/// Writes the tables and charts of what an experiment has done so far.
+public struct ExperimentReport: Sendable {
+    private let experiment: LymphocyteExperiment
+    private let study: ExperimentStudy
+    private let command: String
+
+    public init(experiment: LymphocyteExperiment, study: ExperimentStudy, command: String) {
+        self.experiment = experiment
+        self.study = study
+        self.command = command
+    }
+
+    /// Writes the table, and for the comparison ROC curves, learning curves and previews.
+    ///
+    /// - Returns: the files written.
+    public func write(to folder: URL) throws -> [URL] {
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        var charts: [(name: String, caption: String)] = []
+        if study == .comparison {
+            charts = try ExperimentCharts(experiment: experiment).write(to: folder)
+        }
+        let table = folder.appendingPathComponent(study == .comparison ? "lymphocytes.md" : "ablations.md")
+        try AtomicFile.write(Data((lines(charts: charts).joined(separator: "\n") + "\n").utf8), to: table)
+        return [table] + charts.map { folder.appendingPathComponent($0.name) }
+    }
+
+    private func results(_ method: ExperimentMethod, fold: ExperimentFold? = nil) -> [ExperimentResult] {
+        experiment.jobs.filter { $0.method.name == method.name && (fold == nil || $0.fold == fold) }
+            .compactMap { experiment.result($0) }
+    }
+
+    private func lines(charts: [(name: String, caption: String)]) -> [String] {
+        let machine = "\(ProcessInfo.processInfo.activeProcessorCount) cores, \(ExperimentReport.processor)"
+        let date = ISO8601DateFormatter.string(
+            from: Date(), timeZone: .gmt, formatOptions: [.withFullDate, .withDashSeparatorInDate])
+        var lines =
+            study == .comparison
+            ? ["# The paper's comparison on real tissue (CoNSeP)"]
+            : ["# What moves the AUC: changes of the preset `fast`"]
+        lines += [
+            "", "Command: `\(command)`. \(date), \(machine). Seeds from \(experiment.firstSeed).",
+            "Every network: preset `fast`, \(experiment.members) network of \(experiment.steps) steps, priors from counts of five regions a class unless a row says otherwise.",
+        ]
+        lines += study == .comparison ? comparison() : ablations()
+        for chart in charts { lines += ["", "![\(chart.caption)](\(chart.name))"] }
+        return lines
+    }
+
+    // MARK: Comparison
+
+    private func comparison() -> [String] {
+        var lines = [
+            "AUC (disc) on the patches of a slide that was not trained on; where a row has several seeds, their mean, and the 95 % interval (DeLong) of the first.",
+            "Natural: all nuclei as they come. Hard: each lymphocyte beside an equally dark nucleus that is none. The rows marked 4-fold were trained on patches of the very set that scores them, cross-validated.",
+        ]
+        for fold in experiment.folds {
+            lines += [
+                "", "## Test slide \(fold.test), trained on \(fold.training.joined(separator: " and "))", "",
+                "| method | natural, disc | natural, centre | hard, disc | hard, centre | pixel AUC | IoU | cell F1 (P, R) | ECE | training | seeds |",
+                "|---|---|---|---|---|---|---|---|---|---|---|",
+            ]
+            if let any = experiment.methods.lazy.compactMap({ results($0, fold: fold).first { !$0.darkness.isEmpty } })
+                .first
+            {
+                func dark(_ set: String) -> String { any.darkness[set].map(ExperimentReport.interval) ?? "–" }
+                lines.append(
+                    "| darkness alone | \(dark("natural")) | – | \(dark("hard")) | – | – | – | – | – | – | – |")
+            }
+            for method in experiment.methods {
+                let found = results(method, fold: fold)
+                if !found.isEmpty { lines.append(row(method, found)) }
+            }
+        }
+        return lines + summary()
+    }
+
+    private func row(_ method: ExperimentMethod, _ found: [ExperimentResult]) -> String {
+        func auc(_ set: String, _ score: String) -> String {
+            let values = found.compactMap { $0.patches[set]?[score] }
+            guard let first = values.first else { return "–" }
+            let mean = values.reduce(0) { $0 + $1.value } / Double(values.count)
+            return String(format: "%.3f (%.3f–%.3f)", mean, first.lower, first.upper)
+        }
+        func mean(_ value: (ExperimentResult) -> Double?) -> String {
+            ExperimentReport.mean(found.compactMap(value)).map { String(format: "%.3f", $0) } ?? "–"
+        }
+        let cells = found.compactMap(\.cells)
+        let cellText =
+            cells.isEmpty
+            ? "–"
+            : String(
+                format: "%.3f (%.2f, %.2f)", ExperimentReport.mean(cells.map(\.f1)) ?? 0,
+                ExperimentReport.mean(cells.map(\.precision)) ?? 0, ExperimentReport.mean(cells.map(\.recall)) ?? 0)
+        let seconds = ExperimentReport.mean(found.map(\.trainingSeconds)) ?? 0
+        let seeds = found.map { String($0.seed) }.joined(separator: ", ")
+        return
+            "| \(method.title) (`\(method.name)`) | \(auc("natural", "disc")) | \(auc("natural", "centre")) | \(auc("hard", "disc")) | \(auc("hard", "centre")) | \(mean(\.pixelAUC)) | \(mean(\.intersectionOverUnion)) | \(cellText) | \(mean(\.calibrationError)) | \(Int(seconds / 60)):\(String(format: "%02d", Int(seconds) % 60)) | \(seeds) |"
+    }
+
+    /// Means over folds and seeds, and what the issue asks of them.
+    private func summary() -> [String] {
+        func disc(_ name: String, _ set: String) -> Double? {
+            experiment.methods.first { $0.name == name }
+                .flatMap { ExperimentReport.mean(results($0).compactMap { $0.patches[set]?["disc"]?.value }) }
+        }
+        var lines = [
+            "", "## Means over both folds and all seeds", "", "| method | natural | hard | cell F1 |",
+            "|---|---|---|---|",
+        ]
+        let everything = experiment.methods.flatMap { results($0) }
+        let darkness = ["natural", "hard"].map { set in
+            ExperimentReport.mean(
+                experiment.folds.compactMap { fold in
+                    everything.first { $0.fold == fold.name && $0.darkness[set] != nil }?.darkness[set]?.value
+                })
+        }
+        func text(_ value: Double?) -> String { value.map { String(format: "%.3f", $0) } ?? "–" }
+        lines.append("| darkness alone | \(text(darkness[0])) | \(text(darkness[1])) | – |")
+        for method in experiment.methods where !results(method).isEmpty {
+            let f1 = ExperimentReport.mean(results(method).compactMap { $0.cells?.f1 })
+            lines.append(
+                "| \(method.title) | \(text(disc(method.name, "natural"))) | \(text(disc(method.name, "hard"))) | \(text(f1)) |"
+            )
+        }
+        if let sr = disc("sr", "hard"), let hr = disc("hr", "hard"), let srNatural = disc("sr", "natural"),
+            let hrNatural = disc("hr", "natural")
+        {
+            lines += [
+                "",
+                String(
+                    format:
+                        "SR against HR: hard %+.3f, natural %+.3f; SR against darkness on the natural patches %+.3f.",
+                    sr - hr, srNatural - hrNatural, srNatural - (darkness[0] ?? 0)),
+            ]
+        }
+        if let all = experiment.methods.first(where: { $0.name == "sr" }).map({ results($0) }) {
+            let split = ExperimentReport.mean(all.compactMap { $0.cells?.f1 })
+            let unsplit = ExperimentReport.mean(all.compactMap { $0.unsplitCells?.f1 })
+            if let split, let unsplit {
+                lines += [
+                    "",
+                    String(
+                        format: "Cutting touching cells apart: cell F1 of SR %.3f with, %.3f without (%+.3f).", split,
+                        unsplit, split - unsplit),
+                ]
+            }
+        }
+        return lines
+    }
+
+    // MARK: Ablations
+
+    private func ablations() -> [String] {
+        var lines = [
+            "Trained on consep-b and consep-c, scored on all nuclei of consep-a, which is no test slide of the comparison. Hard: pairs of equally dark nuclei. One change at a time; settings were chosen by this table and its forerunners (docs/decisions.md).",
+            "",
+            "| change | all nuclei, disc | hard, disc | pixel AUC | cell F1 (P, R) | held-out correlation | training | seeds |",
+            "|---|---|---|---|---|---|---|---|",
+        ]
+        for method in experiment.methods {
+            let found = results(method)
+            guard !found.isEmpty else { continue }
+            func mean(_ value: (ExperimentResult) -> Double?) -> String {
+                ExperimentReport.mean(found.compactMap(value)).map { String(format: "%.3f", $0) } ?? "–"
+            }
+            let seconds = ExperimentReport.mean(found.map(\.trainingSeconds)) ?? 0
+            lines.append(
+                "| \(method.title) | \(mean { $0.patches["natural"]?["disc"]?.value }) | \(mean { $0.patches["hard"]?["disc"]?.value }) | \(mean(\.pixelAUC)) | \(mean { $0.cells?.f1 }) (\(mean { $0.cells?.precision }), \(mean { $0.cells?.recall })) | \(mean(\.heldOutCorrelation)) | \(Int(seconds / 60)):\(String(format: "%02d", Int(seconds) % 60)) | \(found.map { String($0.seed) }.joined(separator: ", ")) |"
+            )
+        }
+        if let dark = experiment.methods.lazy.compactMap({ results($0).first?.darkness["natural"] }).first {
+            lines += ["", "Darkness alone: \(ExperimentReport.interval(dark)) on all nuclei, 0.5 on the pairs."]
+        }
+        return lines
+    }
+
+    // MARK: Text
+
+    static func mean(_ values: [Double]) -> Double? {
+        values.isEmpty ? nil : values.reduce(0, +) / Double(values.count)
+    }
+
+    private static func interval(_ auc: AreaUnderCurve) -> String {
+        String(format: "%.3f (%.3f–%.3f)", auc.value, auc.lower, auc.upper)
+    }
+
+    private static var processor: String {
+        let text = (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8)) ?? ""
+        let line = text.split(separator: "\n").first { $0.hasPrefix("model name") }
+        return line.flatMap { $0.split(separator: ":").last }.map { $0.trimmingCharacters(in: .whitespaces) }
+            ?? "unknown"
+    }
+}

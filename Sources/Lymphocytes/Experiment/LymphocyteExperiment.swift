@@ -1,0 +1,352 @@
+public import Foundation
+public import LabelSuperResolution
+internal import Raster
+internal import ResultStore
+internal import Torch
+internal import WholeSlide
+
+/// What one method reached on one fold with one seed.
+public struct ExperimentResult: Codable, Sendable {
+    public let method: String
+    public let fold: String
+    public let seed: UInt64
+    /// By patch set (`natural`, `hard`) and score (`disc`, `centre`).
+    public var patches: [String: [String: AreaUnderCurve]] = [:]
+    /// Of darkness alone, by patch set.
+    public var darkness: [String: AreaUnderCurve] = [:]
+    /// Expected calibration error on the natural patches (disc).
+    public var calibrationError: Double?
+    public var pixelAUC: Double?
+    /// At the threshold of the model, which comes from held-out coarse labels.
+    public var intersectionOverUnion: Double?
+    public var threshold: Double?
+    public var cells: CellScore?
+    /// Without cutting touching cells apart.
+    public var unsplitCells: CellScore?
+    /// Correlation of μ and η on held-out regions of the training slides.
+    public var heldOutCorrelation: Double?
+    public var trainingSeconds: Double = 0
+    public var steps: Int = 0
+
+    /// Found cells against true ones, within 4 µm.
+    public struct CellScore: Codable, Sendable {
+        public let precision: Double
+        public let recall: Double
+        public let f1: Double
+    }
+}
+
+/// Trains and scores every method on every fold, one job after another; what is done is kept and not done again.
+public struct LymphocyteExperiment: Sendable {
+    public let data: ExperimentData
+    public let folds: [ExperimentFold]
+    public let methods: [ExperimentMethod]
+    /// Models and results of finished jobs.
+    public let work: URL
+    public var steps: Int
+    public var members = 1
+    /// Seeds of a method are this and those that follow.
+    public var firstSeed: UInt64 = 1
+
+    /// One training, or one cross-validation.
+    public struct Job: Sendable {
+        public let method: ExperimentMethod
+        public let fold: ExperimentFold
+        public let seed: UInt64
+        public var name: String { "\(fold.name)/\(method.name)-\(seed)" }
+    }
+
+    /// What a run tells on its way.
+    public enum Event: Sendable {
+        case begun(Job, number: Int, of: Int)
+        case progress(Job, text: String)
+        case done(Job, ExperimentResult, seconds: Double)
+        case failed(Job, FailedInput)
+    }
+
+    /// Cells farther apart than this are not the same, µm.
+    static let cellDistance = 4.0
+    /// The type of CoNSeP that is lymphocyte here: inflammatory.
+    static let lymphocyteType = "2"
+
+    public init(data: URL, work: URL, folds: [ExperimentFold], methods: [ExperimentMethod], steps: Int? = nil) throws {
+        self.data = ExperimentData(data)
+        self.folds = folds
+        self.methods = methods
+        self.work = work
+        self.steps = steps ?? TrainingPreset.fast.lymphocytes(seed: 1).steps
+        try self.data.check(folds)
+    }
+
+    /// First every method with its first seed, then the others, so that a run that ends early has the whole table.
+    public var jobs: [Job] {
+        let most = methods.map(\.seeds).max() ?? 0
+        return (0..<most).flatMap { round in
+            methods.filter { $0.seeds > round }.flatMap { method in
+                folds.filter { method.folds?.contains($0.name) ?? true }
+                    .map { Job(method: method, fold: $0, seed: firstSeed + UInt64(round)) }
+            }
+        }
+    }
+
+    func folder(_ job: Job) -> URL { work.appendingPathComponent(job.name, isDirectory: true) }
+
+    /// The result of a job, if it is done.
+    public func result(_ job: Job) -> ExperimentResult? {
+        (try? Data(contentsOf: folder(job).appendingPathComponent("result.json")))
+            .flatMap { try? JSONDecoder().decode(ExperimentResult.self, from: $0) }
+    }
+
+    /// Does what is not done yet. A job that fails costs itself only.
+    ///
+    /// - Returns: whether all is done.
+    public func run(report: (Event) -> Void) throws -> Bool {
+        let open = jobs.filter { result($0) == nil }
+        var isComplete = true
+        for (index, job) in open.enumerated() {
+            report(.begun(job, number: index + 1, of: open.count))
+            let start = Date()
+            do {
+                try FileManager.default.createDirectory(at: folder(job), withIntermediateDirectories: true)
+                let result = try run(job) { report(.progress(job, text: $0)) }
+                let encoder = JSONEncoder()
+                encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+                try AtomicFile.write(
+                    try encoder.encode(result), to: folder(job).appendingPathComponent("result.json"))
+                report(.done(job, result, seconds: Date().timeIntervalSince(start)))
+            } catch {
+                isComplete = false
+                report(.failed(job, FailedInput(name: job.name, error: error)))
+            }
+        }
+        return isComplete
+    }
+
+    private func run(_ job: Job, progress: (String) -> Void) throws -> ExperimentResult {
+        switch job.method.kind {
+        case .rival(let rival): return try score(rival, job: job)
+        case .network(let change, let source):
+            let start = Date()
+            let model = try train(job, change: change, source: source, progress: progress)
+            let seconds = Date().timeIntervalSince(start)
+            var result = try score(model, job: job)
+            result.trainingSeconds = seconds
+            return result
+        case .mixture, .blend:
+            let start = Date()
+            let model = try mixtureModel(job, progress: progress)
+            let seconds = Date().timeIntervalSince(start)
+            var result = try score(model, job: job)
+            result.trainingSeconds = seconds
+            return result
+        }
+    }
+
+    // MARK: Training
+
+    func priors(_ fold: ExperimentFold, source: ExperimentMethod.PriorSource) throws -> LabelPriors {
+        let counts = try CountTable.priors(data.counts(fold))
+        switch source {
+        case .counts: return counts
+        case .scaled(let factor): return try counts.scaled(by: factor)
+        case .shifted(let steps): return try counts.shifted(by: steps)
+        case .masks:
+            return try MaskPriors.read(masks: data.masks, heatmaps: data.heatmaps, only: Set(fold.training))
+        }
+    }
+
+    private func train(
+        _ job: Job, change: (inout TrainingConfiguration) throws -> Void, source: ExperimentMethod.PriorSource,
+        progress: (String) -> Void
+    ) throws -> SegmentationModel {
+        let output = folder(job).appendingPathComponent("model", isDirectory: true)
+        var configuration = TrainingPreset.fast.lymphocytes(seed: job.seed)
+        configuration.members = members
+        try change(&configuration)
+        var training = Training(
+            slides: data.slides, heatmaps: data.heatmaps, output: output, configuration: configuration)
+        training.only = Set(job.fold.training)
+        training.masks = data.masks
+        training.priors = try priors(job.fold, source: source)
+        _ = try training.run(steps: steps, resume: true) { event in
+            if case .progress(let step, let member, _) = event, step.step % Trainer.interval == 0 {
+                progress(
+                    String(
+                        format: "network %d, step %d/%d, %.2f s/step, %.0f s left", member, step.step, step.steps,
+                        step.secondsPerStep, step.secondsLeft))
+            }
+        }
+        return try SegmentationModel(output)
+    }
+
+    /// The self-similarity posterior, alone or times the network of `sr`.
+    private func mixtureModel(_ job: Job, progress: (String) -> Void) throws -> SegmentationModel {
+        let configuration = TrainingPreset.fast.lymphocytes(seed: job.seed)
+        let priors = try priors(job.fold, source: .counts)
+        let encoding = InputEncoding.rgbStains
+        let slides = try job.fold.training.map {
+            try TrainingSlide(
+                data.slide($0), heatmaps: data.heatmaps, micronsPerPixel: Training.micronsPerPixel, givenScale: nil,
+                coarseClasses: CoarseClasses())
+        }
+        let set = try TrainingSet(
+            slides: slides, encoding: encoding, configuration: configuration, priors: priors,
+            coarseClasses: CoarseClasses())
+        let posterior = try MixturePosterior.fit(
+            source: set, channels: [encoding.hematoxylinChannel, encoding.hematoxylinChannel + 1], priors: priors,
+            settings: MixturePosterior.Settings(), seed: job.seed
+        ) { progress("mixture, round \($0) of \($1)") }
+        var network: any SegmentationNetwork = try MixtureNetwork(posterior)
+        if case .blend = job.method.kind {
+            let model = work.appendingPathComponent("\(job.fold.name)/sr-\(job.seed)/model")
+            network = BlendedNetwork(try SegmentationModel(model).network, network, weight: 0.5)
+        }
+        let validation = try ValidationMetrics.measure(network, batches: set.validationBatches(), priors: priors)
+        let description = ModelDescription(
+            architecture: configuration.architecture, labels: priors.labels, inputEncoding: encoding.rawValue,
+            micronsPerPixel: Training.micronsPerPixel, priors: priors, training: configuration, slides: set.summary,
+            steps: 0, validation: validation, versions: [:])
+        let folder = folder(job).appendingPathComponent("model", isDirectory: true)
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        try AtomicFile.write(try JSONEncoder().encode(description), to: ModelFolder(folder).description)
+        return SegmentationModel(
+            network: network, description: description, encoding: encoding, fingerprint: job.name, folder: folder)
+    }
+
+    // MARK: Scoring
+
+    private static let sets = [("natural", ""), ("hard", "-hard")]
+
+    private func score(_ model: SegmentationModel, job: Job) throws -> ExperimentResult {
+        var result = ExperimentResult(method: job.method.name, fold: job.fold.name, seed: job.seed)
+        result.steps = model.description.steps
+        result.threshold = model.threshold
+        result.heldOutCorrelation = model.description.validation?.correlation
+        if job.fold.hasPatches {
+            for (name, suffix) in LymphocyteExperiment.sets {
+                let set = try PatchSet(data.patches(job.fold.test + suffix), givenScale: nil)
+                for score in PatchScore.allCases {
+                    let evaluation = try PatchEvaluation(set, model: model, score: score) { _, _ in }
+                    result.patches[name, default: [:]][score.rawValue] = evaluation.auc
+                    result.darkness[name] = evaluation.darkness
+                    guard score == .disc else { continue }
+                    if name == "natural" { result.calibrationError = evaluation.reliability.expectedCalibrationError }
+                    try writeScores(evaluation, name: name, job: job)
+                }
+            }
+        }
+        let map = try SlideMap(slide: data.slide(job.fold.test), model: model)
+        let pixels = map.pixelMetrics(
+            mask: try FineMask(forSlideNamed: job.fold.test, in: data.masks), threshold: model.threshold)
+        (result.pixelAUC, result.intersectionOverUnion) = (pixels.auc, pixels.intersectionOverUnion)
+        let truth =
+            try CellEvaluation.readTruth(
+                data.cells(job.fold.test), types: [LymphocyteExperiment.lymphocyteType])[job.fold.test] ?? []
+        if !job.fold.hasPatches {
+            let everything = try CellEvaluation.readTruth(
+                data.cells(job.fold.test), types: Set((0...9).map(String.init).filter { $0 != "2" }))
+            let nuclei = try NucleusMetrics(
+                map: map, lymphocytes: truth, others: everything[job.fold.test] ?? [], seed: 1)
+            result.patches = ["natural": ["disc": nuclei.all], "hard": ["disc": nuclei.hard]]
+            result.darkness = ["natural": nuclei.darkness]
+        }
+        result.cells = try cellScore(model, job: job, truth: truth, splitDepth: CellOutliner.defaultSplitDepth)
+        if ["sr", "base"].contains(job.method.name) {
+            // Deeper than any neck: nothing is cut.
+            result.unsplitCells = try cellScore(model, job: job, truth: truth, splitDepth: 1000)
+        }
+        return result
+    }
+
+    private func cellScore(
+        _ model: SegmentationModel, job: Job, truth: [CellEvaluation.Point], splitDepth: Double
+    ) throws -> ExperimentResult.CellScore {
+        let file = folder(job).appendingPathComponent("cells.sqlite")
+        for suffix in ["", "-wal", "-shm"] { try? FileManager.default.removeItem(atPath: file.path + suffix) }
+        let store = try ResultStore(file)
+        var settings = SegmentationSettings()
+        settings.threshold = model.threshold
+        settings.splitDepth = splitDepth
+        let segmenter = SlideSegmenter(model: model, store: store, settings: settings)
+        let outcome = try segmenter.segment(data.slide(job.fold.test), modelID: try segmenter.registerModel()) { _ in }
+        guard let run = try store.finishedRuns(slideNamed: outcome.slide).last else {
+            return ExperimentResult.CellScore(precision: 0, recall: 0, f1: 0)
+        }
+        let record = CellEvaluation.compare(
+            found: try store.centroids(run: run.id), truth: truth,
+            distance: LymphocyteExperiment.cellDistance / run.micronsPerPixel,
+            withinMicrons: LymphocyteExperiment.cellDistance, source: "truth")
+        return ExperimentResult.CellScore(precision: record.precision, recall: record.recall, f1: record.f1)
+    }
+
+    private func score(_ rival: PatchRival, job: Job) throws -> ExperimentResult {
+        var result = ExperimentResult(method: job.method.name, fold: job.fold.name, seed: job.seed)
+        let encoding = InputEncoding.rgbStains
+        let unlabelled = rival == .pretrained ? try unlabelledPatches(job) : []
+        let start = Date()
+        for (name, suffix) in LymphocyteExperiment.sets {
+            let set = try PatchSet(data.patches(job.fold.test + suffix), givenScale: nil)
+            let images = try set.patches.map {
+                try set.image(of: $0, workingMicronsPerPixel: Training.micronsPerPixel)
+            }
+            let truth = set.patches.map(\.isLymphocyte)
+            let scores = try rival.scores(
+                of: images, isPositive: truth, unlabelled: unlabelled, encoding: encoding,
+                micronsPerPixel: Training.micronsPerPixel, seed: job.seed)
+            // One score a patch: what the centre and the disc are to a network that labels pixels.
+            let auc = try AreaUnderCurve(scores: scores, isPositive: truth)
+            result.patches[name] = ["disc": auc, "centre": auc]
+            try writeScores(scores, truth: truth, name: name, job: job)
+        }
+        result.trainingSeconds = Date().timeIntervalSince(start)
+        return result
+    }
+
+    /// Patches from the training slides' tissue, without any label.
+    private func unlabelledPatches(_ job: Job) throws -> [RGBImage] {
+        var generator = SeededGenerator(seed: job.seed, stream: 77)
+        return try job.fold.training.flatMap { name in
+            let slide = try TrainingSlide(
+                data.slide(name), heatmaps: data.heatmaps, micronsPerPixel: Training.micronsPerPixel, givenScale: nil,
+                coarseClasses: CoarseClasses())
+            return try slide.regions.known.shuffled(using: &generator).prefix(600).map { region in
+                let corner = slide.regions.corner(region.position)
+                let reach = Int(slide.regions.workingSide) - PatchRival.side
+                return try slide.reader.read(
+                    x: corner.x + Int.random(in: 0...max(0, reach), using: &generator),
+                    y: corner.y + Int.random(in: 0...max(0, reach), using: &generator), width: PatchRival.side,
+                    height: PatchRival.side)
+            }
+        }
+    }
+
+    // MARK: Scores for the ROC curves
+
+    private func writeScores(_ evaluation: PatchEvaluation, name: String, job: Job) throws {
+        try writeScores(
+            evaluation.scores.map(\.logOdds), truth: evaluation.scores.map(\.isLymphocyte), name: name, job: job)
+        try writeScores(
+            evaluation.scores.map(\.darkness), truth: evaluation.scores.map(\.isLymphocyte), name: "\(name)-darkness",
+            job: job)
+    }
+
+    private func writeScores(_ scores: [Double], truth: [Bool], name: String, job: Job) throws {
+        let rows = zip(scores, truth).map { "\($0),\($1 ? 1 : 0)" }
+        try AtomicFile.write(
+            Data((["score,lymphocyte"] + rows).joined(separator: "\n").utf8),
+            to: folder(job).appendingPathComponent("scores-\(name).csv"))
+    }
+
+    /// The ROC curve of a finished job.
+    func curve(_ job: Job, set: String) -> ROCCurve? {
+        guard
+            let text = try? String(
+                contentsOf: folder(job).appendingPathComponent("scores-\(set).csv"), encoding: .utf8)
+        else { return nil }
+        let rows = text.split(separator: "\n").dropFirst().compactMap { line -> (Double, Bool)? in
+            let parts = line.split(separator: ",")
+            return parts.count == 2 ? Double(parts[0]).map { ($0, parts[1] == "1") } : nil
+        }
+        return ROCCurve(scores: rows.map(\.0), isPositive: rows.map(\.1))
+    }
+}

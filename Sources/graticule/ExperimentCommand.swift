@@ -1,0 +1,87 @@
+import ArgumentParser
+import Foundation
+import LabelSuperResolution
+import Lymphocytes
+
+struct ExperimentCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "experiment", abstract: "Regenerate the comparison tables of docs/results.",
+        subcommands: [Lymphocytes.self])
+
+    struct Lymphocytes: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Compare every criterion and rival on real tissue with outlined nuclei (CoNSeP).",
+            discussion: """
+                Trains and scores each method on each fold, one job after another, and writes lymphocytes.md, or ablations.md \
+                with --study ablations, with charts beside it. Finished jobs are kept in --work; the same command goes on \
+                where it stopped.
+                """)
+
+        @Option(help: "Folder with slides/, heatmaps/, truth/, patches/ and counts*.csv.") var data: String
+        @Option(help: "Folder for the tables and charts.") var output: String
+        @Option(
+            help: "comparison: every method on two folds. ablations: one change of the preset at a time, on slide a.")
+        var study = "comparison"
+        @Option(help: "Folder for models and results of finished jobs.") var work = ".demo/experiment"
+        @Option(help: "Steps of each training; the preset's if not given.") var steps: Int?
+        @Option(help: "Only these methods, by name, separated by commas.") var only: String?
+        @Flag(help: "Write the tables from what is done, and train nothing.") var reportOnly = false
+
+        func validate() throws {
+            guard ExperimentStudy(rawValue: study) != nil else {
+                throw ValidationError("--study must be comparison or ablations.")
+            }
+            guard (steps ?? 1) > 0 else { throw ValidationError("--steps must be at least 1.") }
+            let names = Set((ExperimentStudy(rawValue: study) ?? .comparison).methods.map(\.name))
+            for name in (only ?? "").split(separator: ",").map(String.init) where !names.contains(name) {
+                throw ValidationError(
+                    "There is no method '\(name)'; there are \(names.sorted().joined(separator: ", ")).")
+            }
+        }
+
+        func run() throws {
+            let study = ExperimentStudy(rawValue: study) ?? .comparison
+            let wanted = Set((only ?? "").split(separator: ",").map(String.init))
+            let experiment = try LymphocyteExperiment(
+                data: URL(fileURLWithPath: data),
+                work: URL(fileURLWithPath: work).appendingPathComponent(study.rawValue),
+                folds: study.folds, methods: study.methods.filter { wanted.isEmpty || wanted.contains($0.name) },
+                steps: steps)
+            let line = ProgressLine()
+            let start = Date()
+            var (done, isComplete) = (0, true)
+            if !reportOnly {
+                isComplete = try experiment.run { event in
+                    switch event {
+                    case .begun(let job, let number, let count):
+                        let spent = Date().timeIntervalSince(start)
+                        let left = done > 0 ? Console.duration(spent / Double(done) * Double(count - number + 1)) : "?"
+                        Console.note("job \(number)/\(count): \(job.name)  (about \(left) left)")
+                    case .progress(let job, let text): line.show("\(job.name): \(text)")
+                    case .done(let job, let result, let seconds):
+                        line.end()
+                        done += 1
+                        func auc(_ set: String) -> String {
+                            result.patches[set]?["disc"].map { String(format: "%.3f", $0.value) } ?? "–"
+                        }
+                        let f1 = result.cells.map { String(format: "%.3f", $0.f1) } ?? "–"
+                        Console.note(
+                            "  \(job.name): AUC \(auc("natural")), hard \(auc("hard")), cell F1 \(f1), \(Console.duration(seconds))"
+                        )
+                    case .failed(_, let failure):
+                        line.end()
+                        done += 1
+                        Console.error("\(failure.name): \(failure.message)")
+                    }
+                }
+            }
+            let report = ExperimentReport(
+                experiment: experiment, study: study,
+                command: "graticule experiment lymphocytes --data \(data) --output \(output)"
+                    + (study == .comparison ? "" : " --study \(study.rawValue)")
+                    + (steps.map { " --steps \($0)" } ?? ""))
+            for file in try report.write(to: URL(fileURLWithPath: output)) { print(file.path) }
+            if !isComplete { throw ExitCode(3) }
+        }
+    }
+}

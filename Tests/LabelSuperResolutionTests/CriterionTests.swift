@@ -1,0 +1,204 @@
+import Foundation
+import Testing
+import Torch
+
+@testable import LabelSuperResolution
+
+/// Every criterion against its formula in float64, and its gradient against finite differences of that formula.
+struct CriterionTests {
+    /// Two images of two by two blocks of 3×3 pixels with a margin of one; one block of the second is unknown.
+    private let layout = BlockLayout(margin: 1, blocksPerSide: 2, blockSide: 3)
+    private let classes: [Int?] = [0, 1, 2, 1, 1, nil, 0, 2]
+    private var side: Int { layout.imageSide }
+    private var pixels: Int { side * side }
+
+    private func priors() throws -> LabelPriors {
+        try .binary(label: "x", means: [0, 0.15, 0.7], deviations: [0.02, 0.07, 0.1], origin: "test")
+    }
+
+    private func logits(seed: UInt64) -> [Float] {
+        var generator = SeededGenerator(seed: seed)
+        return (0..<(2 * 2 * pixels)).map { _ in Float(1.5 * generator.nextGaussian()) }
+    }
+
+    /// p of both labels at a pixel of an image.
+    private func p(_ logits: [Double], _ image: Int, _ pixel: Int) -> [Double] {
+        let x = logits[2 * image * pixels + pixel]
+        let y = logits[(2 * image + 1) * pixels + pixel]
+        let second = 1 / (1 + exp(x - y))
+        return [1 - second, second]
+    }
+
+    private func block(_ index: Int) -> (image: Int, pixels: [Int]) {
+        let (image, inner) = (index / 4, index % 4)
+        let (left, top) = (1 + inner % 2 * 3, 1 + inner / 2 * 3)
+        return (image, (0..<9).map { (top + $0 / 3) * side + left + $0 % 3 })
+    }
+
+    private func formula(_ criterion: Criterion, _ logits: [Double], teacher: [Double]?) throws -> Double {
+        let priors = try priors()
+        let known = classes.indices.filter { classes[$0] != nil }
+        func eta(_ index: Int) -> [Double] { priors.means[classes[index] ?? 0] }
+        func rho(_ index: Int) -> Double { priors.deviations[classes[index] ?? 0][1] }
+        func counts(_ index: Int) -> (mean: Double, v: Double) {
+            let (image, inside) = block(index)
+            let values = inside.map { p(logits, image, $0)[1] }
+            return (values.reduce(0, +) / 9, values.reduce(0) { $0 + $1 * (1 - $1) } / 9)
+        }
+        func overBlocks(_ term: (Int, Double, Double) -> Double) -> Double {
+            known.reduce(0) { $0 + term($1, counts($1).mean, counts($1).v) } / Double(known.count)
+        }
+        func overPixels(_ target: (Int, Int) -> [Double]) -> Double {
+            var sum = 0.0
+            for index in known {
+                let (image, inside) = block(index)
+                for pixel in inside {
+                    let q = p(logits, image, pixel)
+                    let t = target(index, pixel)
+                    sum -= t[0] * log(q[0]) + t[1] * log(q[1])
+                }
+            }
+            return sum / Double(9 * known.count)
+        }
+        switch criterion {
+        case .fineLabels: return 0
+        case .statisticsMatching(let m), .fineAndCoarse(let m):
+            return overBlocks { i, mean, v in
+                0.5 * pow(mean - eta(i)[1], 2) / (m.clusterPixels * v / 9 + rho(i) * rho(i))
+                    + m.logWeight * 0.5 * (log(v + m.epsilon) + log(2 * .pi / 9))
+            }
+        case .divergence(let epsilon):
+            return overBlocks { i, mean, v in
+                log(rho(i)) - 0.5 * (log(v + epsilon) - log(9)) + (v / 9 + pow(mean - eta(i)[1], 2))
+                    / (2 * rho(i) * rho(i)) - 0.5
+            }
+        case .squaredError: return overBlocks { i, mean, _ in pow(mean - eta(i)[1], 2) }
+        case .absoluteError: return overBlocks { i, mean, _ in abs(mean - eta(i)[1]) }
+        case .interval(let radius):
+            return overBlocks { i, mean, _ in pow(max(0, abs(mean - eta(i)[1]) - (radius ?? rho(i))), 2) }
+        case .softNaive: return overPixels { i, _ in eta(i) }
+        case .hardNaive: return overPixels { i, _ in eta(i)[1] > 0.5 ? [0, 1] : [1, 0] }
+        case .expectationMaximization:
+            let teacher = try #require(teacher)
+            return overPixels { i, pixel in
+                let (image, inside) = block(i)
+                let mean = inside.reduce(0) { $0 + p(teacher, image, $1)[1] } / 9
+                let q = p(teacher, image, pixel)
+                let raw = [q[0] * eta(i)[0] / (1 - mean), q[1] * eta(i)[1] / mean]
+                return raw.map { $0 / (raw[0] + raw[1]) }
+            }
+        case .implicitPosteriorQR(let blur), .implicitPosteriorRQ(let blur):
+            // The belief: each block's η, weighted by the Gaussian's mass over it.
+            func mass(_ pixel: Int, _ block: Int) -> Double {
+                let start = Double(1 + 3 * block) - Double(pixel) - 0.5
+                return 0.5 * (erf((start + 3) / (blur * 2.0.squareRoot())) - erf(start / (blur * 2.0.squareRoot())))
+            }
+            func belief(_ image: Int, _ pixel: Int) -> [Double] {
+                var (total, sum) = (0.0, 0.0)
+                for inner in 0..<4 where classes[4 * image + inner] != nil {
+                    let weight = mass(pixel / side, inner / 2) * mass(pixel % side, inner % 2)
+                    total += weight
+                    sum += weight * eta(4 * image + inner)[1]
+                }
+                let second = 1e-3 + (1 - 2e-3) * sum / total
+                return [1 - second, second]
+            }
+            let all = known.flatMap { index in block(index).pixels.map { (block(index).image, $0) } }
+            let n = Double(all.count)
+            let mean = all.reduce(0) { $0 + p(logits, $1.0, $1.1)[1] } / n
+            let means = [1 - mean, mean]
+            if case .implicitPosteriorQR = criterion {
+                let cross = all.reduce(0.0) { sum, at in
+                    let (q, b) = (p(logits, at.0, at.1), belief(at.0, at.1))
+                    return sum + q[0] * log(b[0]) + q[1] * log(b[1])
+                }
+                return means[0] * log(means[0]) + means[1] * log(means[1]) - cross / n
+            }
+            return all.reduce(0.0) { sum, at in
+                let (q, b) = (p(logits, at.0, at.1), belief(at.0, at.1))
+                let raw = [b[0] * q[0] / means[0], b[1] * q[1] / means[1]]
+                let r = raw.map { $0 / (raw[0] + raw[1]) }
+                return sum + r[0] * log(r[0] / q[0]) + r[1] * log(r[1] / q[1])
+            } / n
+        }
+    }
+
+    private static let matching = StatisticsMatching(epsilon: 0.01, logWeight: 0.7, clusterPixels: 3)
+
+    @Test(arguments: Criterion.names) func agreesWithItsFormulaAndFiniteDifferences(name: String) throws {
+        // Wide enough that blocks run into each other, on blocks of three pixels.
+        let criterion: Criterion =
+            switch name {
+            case "qr": .implicitPosteriorQR(blur: 2)
+            case "rq": .implicitPosteriorRQ(blur: 2)
+            default: try Criterion(named: name, matching: CriterionTests.matching)
+            }
+        #expect(criterion.name == name)
+        let values = logits(seed: 3)
+        let teacher = name == "em" ? logits(seed: 8) : nil
+        let scores = try Tensor.from(values, shape: [2, 2, side, side])
+        try scores.requireGradient()
+        let loss = try criterion.coarseLoss(
+            scores.logSoftmax(dimension: 1), classes: classes, layout: layout, priors: priors(),
+            teacher: teacher.map { try Tensor.from($0, shape: [2, 2, side, side]).logSoftmax(dimension: 1) },
+            device: .cpu)
+        let exact = values.map(Double.init)
+        let wanted = try formula(criterion, exact, teacher: teacher?.map(Double.init))
+        #expect(abs(Double(try loss.item()) - wanted) <= 1e-4 * max(0.1, abs(wanted)))
+        try loss.backward()
+        let gradient = try #require(scores.gradient).values()
+        let width = 1e-5
+        for index in stride(from: 0, to: values.count, by: 7) {
+            var (up, down) = (exact, exact)
+            up[index] += width
+            down[index] -= width
+            let slope =
+                (try formula(criterion, up, teacher: teacher?.map(Double.init))
+                    - formula(criterion, down, teacher: teacher?.map(Double.init))) / (2 * width)
+            #expect(abs(Double(gradient[index]) - slope) <= 1e-4 * max(0.1, abs(slope)), "\(name) at \(index)")
+        }
+    }
+
+    @Test func intervalWithItsOwnRadiusIsFlatInside() throws {
+        let scores = try Tensor.from(logits(seed: 1), shape: [2, 2, side, side])
+        let loss = try Criterion.interval(radius: 1).coarseLoss(
+            scores.logSoftmax(dimension: 1), classes: classes, layout: layout, priors: priors(), device: .cpu)
+        #expect(try loss.item() == 0)
+    }
+
+    @Test func hardNaiveIsConstantWhereNoClassIsMostlyTheLabel() throws {
+        let low = try LabelPriors.binary(
+            label: "x", means: [0, 0.2, 0.5], deviations: [0.1, 0.1, 0.1], origin: "test")
+        #expect(Criterion.hardNaive.constantLabel(priors: low) == 0)
+        #expect(Criterion.hardNaive.constantLabel(priors: try priors()) == nil)
+        #expect(Criterion.softNaive.constantLabel(priors: low) == nil)
+        let network = try UNet(
+            UNetArchitecture(inputChannels: 3, labels: 2, widths: [4], convolutionsPerLevel: 1, batchNormMomentum: 0.1),
+            seed: 1)
+        try network.makeConstant(label: 0)
+        var generator = SeededGenerator(seed: 2)
+        let image = ImageBatch(
+            count: 1, channels: 3, height: 8, width: 8,
+            values: (0..<192).map { _ in Float.random(in: -1...1, using: &generator) })
+        let logOdds = try TorchSegmentationNetwork([network]).logOdds(image)
+        #expect(Set(logOdds).count == 1)
+        #expect(logOdds[0] < 0)
+        let auc = try AreaUnderCurve(
+            scores: logOdds.map(Double.init), isPositive: logOdds.indices.map { $0 % 3 == 0 })
+        #expect(auc.value == 0.5)
+    }
+
+    @Test func unknownNamesAreRefused() {
+        #expect(throws: MethodError.self) { try Criterion(named: "magic", matching: StatisticsMatching()) }
+    }
+
+    @Test func roundsOfExpectationMaximisationDependOnTheStepAlone() {
+        var configuration = TrainingPreset.fast.configuration(inputChannels: 3, labels: 2, seed: 1)
+        #expect(!(1...700).contains { configuration.beginsRound($0) })
+        configuration.use(.expectationMaximization(StatisticsMatching()))
+        configuration.schedule = .cosine(warmup: 5, length: 400)
+        #expect((1...600).filter { configuration.beginsRound($0) } == [201, 301, 401, 501])
+        #expect(!configuration.hasTeacher(at: 200))
+        #expect(configuration.hasTeacher(at: 201))
+    }
+}
