@@ -170,7 +170,7 @@ struct CriterionTests {
         let low = try LabelPriors.binary(
             label: "x", means: [0, 0.2, 0.5], deviations: [0.1, 0.1, 0.1], origin: "test")
         #expect(Criterion.hardNaive.constantLabel(priors: low) == 0)
-        #expect(Criterion.hardNaive.constantLabel(priors: try priors()) == nil)
+        #expect(try Criterion.hardNaive.constantLabel(priors: priors()) == nil)
         #expect(Criterion.softNaive.constantLabel(priors: low) == nil)
         let network = try UNet(
             UNetArchitecture(inputChannels: 3, labels: 2, widths: [4], convolutionsPerLevel: 1, batchNormMomentum: 0.1),

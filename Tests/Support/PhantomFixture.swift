@@ -29,7 +29,7 @@ public enum PhantomFixture {
     /// A model that calls dark pixels lymphocyte, without any training.
     public static func darknessModel(folder: URL, failAfter calls: Int? = nil) throws -> SegmentationModel {
         let configuration = TrainingPreset.fast.configuration(inputChannels: 5, labels: 2, seed: 5)
-        let network = DarknessNetwork(architecture: configuration.architecture, failAfter: calls)
+        let network = DarknessNetwork(failAfter: calls)
         let description = try description(configuration)
         try JSONEncoder().encode(description).write(to: folder.appendingPathComponent("model.json"))
         return SegmentationModel(
@@ -51,12 +51,12 @@ public enum PhantomFixture {
 public final class DarknessNetwork: SegmentationNetwork, @unchecked Sendable {
     public struct Failure: Error {}
 
-    public let architecture: UNetArchitecture
+    public let gridMultiple = 4
+    public let halo = 32
     private let lock = NSLock()
     private var callsLeft: Int?
 
-    public init(architecture: UNetArchitecture, failAfter calls: Int?) {
-        self.architecture = architecture
+    public init(failAfter calls: Int?) {
         callsLeft = calls
     }
 
