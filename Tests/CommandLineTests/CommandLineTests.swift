@@ -25,7 +25,7 @@ struct CommandLineTests {
     @Test func helpAndVersionAreThere() throws {
         let help = try graticule("--help")
         #expect(help.status == 0 && help.output.contains("research use only"))
-        for name in ["phantom", "inspect", "priors", "train", "segment", "evaluate", "evaluate-cells", "query"] {
+        for name in ["phantom", "inspect", "priors", "train", "segment", "evaluate", "evaluate-cells", "query", "experiment"] {
             #expect(help.output.contains(name))
             #expect(try graticule(name, "--help").status == 0)
         }
@@ -36,10 +36,49 @@ struct CommandLineTests {
         ["segment"], ["train", "--slides", "x"], ["evaluate", "x", "--model", "y", "--score", "middle"], ["nothing"],
         ["priors", "--output", "x"], ["phantom", "--output", "x", "--size", "3"],
         ["segment", "x", "--model", "m", "--results", "r", "--threshold", "2"],
+        ["train", "--slides", "x", "--heatmaps", "y", "--output", "z", "--criterion", "magic"],
+        ["priors", "--show", "x", "--counts", "y"],
+        ["experiment", "lymphocytes", "--data", "x", "--output", "y", "--only", "magic"],
     ]) func wrongUsageIsStatusTwo(arguments: [String]) throws {
         let outcome = try Subprocess.run(Subprocess.graticule, arguments)
         #expect(outcome.status == 2)
         #expect(outcome.errors.contains("Usage") || outcome.errors.contains("Error"))
+    }
+
+    @Test func priorsComeFromDescriptionsAndAreDrawn() throws {
+        try TestFolders.withTemporary { folder in
+            let (table, priors) = (folder.appendingPathComponent("t.csv"), folder.appendingPathComponent("p.json").path)
+            let rows = (0..<10).map { "\($0),\(Double($0) / 20),\(Double($0) / 20 + 0.1)" }
+            try Data((["class,low,high"] + rows).joined(separator: "\n").utf8).write(to: table)
+            #expect(try graticule("priors", "--intervals", table.path, "--output", priors).status == 0)
+            let chart = folder.appendingPathComponent("p.png")
+            let shown = try graticule("priors", "--show", priors, "--output", chart.path)
+            // Class 9: 0.45 to 0.55.
+            #expect(shown.status == 0 && shown.output.contains("9 0.500      0.029"))
+            #expect(FileManager.default.fileExists(atPath: chart.path))
+            try Data("class,low,high\n0,0.5,0.4\n".utf8).write(to: table)
+            let wrong = try graticule("priors", "--intervals", table.path, "--output", priors)
+            #expect(wrong.status == 1 && wrong.errors.contains("line 2"))
+        }
+    }
+
+    @Test func fineCriteriaTrainFromMasksAndAskForThem() throws {
+        try TestFolders.withTemporary { folder in
+            let model = folder.appendingPathComponent("model")
+            let missing = try train(model, arguments: ["--criterion", "hr"])
+            #expect(missing.status == 1 && missing.errors.contains("--masks"))
+            #expect(!FileManager.default.fileExists(atPath: model.appendingPathComponent("model.json").path))
+            let trained = try train(
+                model, arguments: ["--criterion", "hr+sr", "--masks", "\(phantom)/masks", "--fine-fraction", "0.5"])
+            #expect(trained.status == 0, "\(trained.errors)")
+            let text = try String(contentsOf: model.appendingPathComponent("model.json"), encoding: .utf8)
+            #expect(text.contains("fineAndCoarse"))
+        }
+    }
+
+    @Test func anExperimentWithoutItsDataSaysWhatIsMissing() throws {
+        let outcome = try graticule("experiment", "lymphocytes", "--data", phantom, "--output", "/nonexistent/x")
+        #expect(outcome.status == 1 && outcome.errors.contains("CoNSeP"))
     }
 
     @Test func theMainJobRunsOnAPhantom() throws {

@@ -55,10 +55,14 @@ struct TrainerTests {
     }
 
     @discardableResult
-    private func train(_ folder: URL, steps: Int, resume: Bool = false) throws -> ValidationMetrics? {
+    private func train(
+        _ folder: URL, steps: Int, resume: Bool = false, change: (inout TrainingConfiguration) -> Void = { _ in }
+    ) throws -> ValidationMetrics? {
         let model = ModelFolder(folder)
         try model.create()
-        let trainer = try Trainer(configuration: configuration(), priors: priors(), source: SquareSource())
+        var configuration = configuration()
+        change(&configuration)
+        let trainer = try Trainer(configuration: configuration, priors: priors(), source: SquareSource())
         return try trainer.train(into: model, steps: steps, resume: resume, preview: { _, _ in }, progress: { _ in })
     }
 
@@ -89,6 +93,34 @@ struct TrainerTests {
             #expect(try weights(whole) == weights(parts))
             let lines = try String(contentsOf: ModelFolder(parts).metrics, encoding: .utf8).split(separator: "\n")
             #expect(lines.count == 61, "one line a step and the header")
+        }
+    }
+
+    /// The network that labels the pixels of a round is part of the checkpoint.
+    @Test func expectationMaximisationResumesWithinARound() throws {
+        func change(_ configuration: inout TrainingConfiguration) {
+            configuration.use(.expectationMaximization(StatisticsMatching()))
+            configuration.schedule = .cosine(warmup: 5, length: 40)
+        }
+        try TestFolders.withTemporary { folder in
+            let (whole, parts) = (folder.appendingPathComponent("whole"), folder.appendingPathComponent("parts"))
+            try train(whole, steps: 36, change: change)
+            try train(parts, steps: 26, change: change)
+            try train(parts, steps: 36, resume: true, change: change)
+            #expect(try weights(whole) == weights(parts))
+        }
+    }
+
+    @Test func hardNaiveIsConstantWithoutASingleStep() throws {
+        try TestFolders.withTemporary { folder in
+            try train(folder, steps: 50) { $0.use(.hardNaive) }
+            let network = try UNet(configuration().architecture, seed: 0)
+            try Safetensors.read(ModelFolder(folder).weights, into: network.tensors)
+            let batch = try SquareSource().batch(step: 1, count: 2, seed: 1)
+            let side = batch.layout.imageSide
+            let logOdds = try TorchSegmentationNetwork([network]).logOdds(
+                ImageBatch(count: 2, channels: 1, height: side, width: side, values: batch.input))
+            #expect(Set(logOdds).count == 1)
         }
     }
 

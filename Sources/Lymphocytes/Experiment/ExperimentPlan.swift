@@ -63,6 +63,8 @@ public struct ExperimentMethod: Sendable {
         /// The network of the method `sr` with the same seed, times the mixture's posterior.
         case blend
         case rival(PatchRival)
+        /// Two networks of another method, of this seed and the next (the first after the last), averaged: what `fast` does.
+        case pair(of: String)
     }
 
     /// Where the priors of a network come from.
@@ -114,6 +116,8 @@ public struct ExperimentMethod: Sendable {
                 try Criterion(named: "hr+sr", matching: configuration.criterion.matching ?? StatisticsMatching()))
             configuration.fineFraction = 0.1
         },
+        ExperimentMethod(name: "sr-pair", title: "SR, two networks averaged (`fast`)", seeds: 3, kind: .pair(of: "sr")),
+        ExperimentMethod(name: "hr-pair", title: "HR, two networks averaged", seeds: 3, kind: .pair(of: "hr")),
         network("sr-true-priors", "SR, true priors", priors: .masks) { _ in },
     ]
 
@@ -128,6 +132,14 @@ public struct ExperimentMethod: Sendable {
     public static let ablations: [ExperimentMethod] = [
         network("base", "preset fast", seeds: 2) { _ in },
         network("no-prior", "no darkness prior") { $0.architecture.prior = nil },
+        network("one-level", "one level of 5 convolutions of 16: sees 13 µm") {
+            $0.architecture.widths = [16]
+            $0.architecture.convolutionsPerLevel = 5
+        },
+        network("one-level-24", "one level of 4 convolutions of 24: sees 11 µm") {
+            $0.architecture.widths = [24]
+            $0.architecture.convolutionsPerLevel = 4
+        },
         network("prior-8", "darkness prior × 1.6") { $0.architecture.prior?.weight *= 1.6 },
         network("kappa-25", "κ = 2.5") { $0.colorDarkestMultiple = 2.5 },
         network("flat-colour", "colour labels: 20 % everywhere (paper)") { $0.colorDarkestMultiple = 0 },

@@ -78,11 +78,18 @@ public struct LymphocyteExperiment: Sendable {
         try self.data.check(folds)
     }
 
-    /// First every method with its first seed, then the others, so that a run that ends early has the whole table.
+    /// Methods with several seeds first, since others are made of their networks; each method's first seed before its second.
     public var jobs: [Job] {
+        func isMade(_ method: ExperimentMethod) -> Bool {
+            if case .network = method.kind { false } else { true }
+        }
         let most = methods.map(\.seeds).max() ?? 0
-        return (0..<most).flatMap { round in
-            methods.filter { $0.seeds > round }.flatMap { method in
+        let groups = [
+            methods.filter { $0.seeds > 1 && !isMade($0) }, methods.filter { $0.seeds > 1 && isMade($0) },
+            methods.filter { $0.seeds == 1 },
+        ]
+        return groups.flatMap { group in (0..<most).map { (group, $0) } }.flatMap { group, round in
+            group.filter { $0.seeds > round }.flatMap { method in
                 folds.filter { method.folds?.contains($0.name) ?? true }
                     .map { Job(method: method, fold: $0, seed: firstSeed + UInt64(round)) }
             }
@@ -132,9 +139,9 @@ public struct LymphocyteExperiment: Sendable {
             var result = try score(model, job: job)
             result.trainingSeconds = seconds
             return result
-        case .mixture, .blend:
+        case .mixture, .blend, .pair:
             let start = Date()
-            let model = try mixtureModel(job, progress: progress)
+            let model = try madeModel(job, progress: progress)
             let seconds = Date().timeIntervalSince(start)
             var result = try score(model, job: job)
             result.trainingSeconds = seconds
@@ -179,8 +186,8 @@ public struct LymphocyteExperiment: Sendable {
         return try SegmentationModel(output)
     }
 
-    /// The self-similarity posterior, alone or times the network of `sr`.
-    private func mixtureModel(_ job: Job, progress: (String) -> Void) throws -> SegmentationModel {
+    /// What is no network of its own: the self-similarity posterior, alone or times the network of `sr`, or a pair.
+    private func madeModel(_ job: Job, progress: (String) -> Void) throws -> SegmentationModel {
         let configuration = TrainingPreset.fast.lymphocytes(seed: job.seed)
         let priors = try priors(job.fold, source: .counts)
         let encoding = InputEncoding.rgbStains
@@ -192,15 +199,7 @@ public struct LymphocyteExperiment: Sendable {
         let set = try TrainingSet(
             slides: slides, encoding: encoding, configuration: configuration, priors: priors,
             coarseClasses: CoarseClasses())
-        let posterior = try MixturePosterior.fit(
-            source: set, channels: [encoding.hematoxylinChannel, encoding.hematoxylinChannel + 1], priors: priors,
-            settings: MixturePosterior.Settings(), seed: job.seed
-        ) { progress("mixture, round \($0) of \($1)") }
-        var network: any SegmentationNetwork = try MixtureNetwork(posterior)
-        if case .blend = job.method.kind {
-            let model = work.appendingPathComponent("\(job.fold.name)/sr-\(job.seed)/model")
-            network = BlendedNetwork(try SegmentationModel(model).network, network, weight: 0.5)
-        }
+        let network = try madeNetwork(job, set: set, priors: priors, progress: progress)
         let validation = try ValidationMetrics.measure(network, batches: set.validationBatches(), priors: priors)
         let description = ModelDescription(
             architecture: configuration.architecture, labels: priors.labels, inputEncoding: encoding.rawValue,
@@ -211,6 +210,33 @@ public struct LymphocyteExperiment: Sendable {
         try AtomicFile.write(try JSONEncoder().encode(description), to: ModelFolder(folder).description)
         return SegmentationModel(
             network: network, description: description, encoding: encoding, fingerprint: job.name, folder: folder)
+    }
+
+    private func madeNetwork(
+        _ job: Job, set: TrainingSet, priors: LabelPriors, progress: (String) -> Void
+    ) throws -> any SegmentationNetwork {
+        func model(_ method: String, seed: UInt64) -> URL {
+            work.appendingPathComponent("\(job.fold.name)/\(method)-\(seed)/model", isDirectory: true)
+        }
+        if case .pair(let method) = job.method.kind {
+            let next = firstSeed + (job.seed - firstSeed + 1) % UInt64(job.method.seeds)
+            let members = try [job.seed, next].flatMap { seed in
+                let folder = ModelFolder(model(method, seed: seed))
+                let description = try folder.readDescription()
+                return try folder.networks(members: description.members, architecture: description.architecture)
+            }
+            let temperature = try TemperatureScaling.fit(
+                TorchSegmentationNetwork(members), batches: set.validationBatches(), priors: priors)
+            return TorchSegmentationNetwork(members, temperature: temperature)
+        }
+        let channel = set.encoding.hematoxylinChannel
+        let posterior = try MixturePosterior.fit(
+            source: set, channels: [channel, channel + 1], priors: priors, settings: MixturePosterior.Settings(),
+            seed: job.seed
+        ) { progress("mixture, round \($0) of \($1)") }
+        let mixture = try MixtureNetwork(posterior)
+        guard case .blend = job.method.kind else { return mixture }
+        return BlendedNetwork(try SegmentationModel(model("sr", seed: job.seed)).network, mixture, weight: 0.5)
     }
 
     // MARK: Scoring
@@ -251,7 +277,7 @@ public struct LymphocyteExperiment: Sendable {
             result.darkness = ["natural": nuclei.darkness]
         }
         result.cells = try cellScore(model, job: job, truth: truth, splitDepth: CellOutliner.defaultSplitDepth)
-        if ["sr", "base"].contains(job.method.name) {
+        if ["sr", "sr-pair", "base"].contains(job.method.name) {
             // Deeper than any neck: nothing is cut.
             result.unsplitCells = try cellScore(model, job: job, truth: truth, splitDepth: 1000)
         }

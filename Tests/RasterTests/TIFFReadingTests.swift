@@ -1,0 +1,51 @@
+import Foundation
+import GraticuleTesting
+import Testing
+
+@testable import Raster
+
+struct TIFFReadingTests {
+    /// A baseline TIFF by hand: 3×2 grey pixels in one strip, little-endian.
+    private func file(width: UInt32, pixels: [UInt8]) -> Data {
+        var data = Data([0x49, 0x49, 42, 0, 8, 0, 0, 0])
+        let entries: [(tag: UInt16, type: UInt16, value: UInt32)] = [
+            (256, 4, width), (257, 4, 2), (258, 3, 8), (259, 3, 1), (262, 3, 1), (273, 4, 134), (277, 3, 1),
+            (278, 4, 2), (279, 4, UInt32(pixels.count)), (284, 3, 1),
+        ]
+        func append<Value: FixedWidthInteger>(_ value: Value) {
+            withUnsafeBytes(of: value.littleEndian) { data.append(contentsOf: $0) }
+        }
+        append(UInt16(entries.count))
+        for entry in entries {
+            append(entry.tag)
+            append(entry.type)
+            append(UInt32(1))
+            append(entry.value)
+        }
+        append(UInt32(0))
+        data.append(contentsOf: pixels)
+        return data
+    }
+
+    @Test func greyPixelsAreReadFromTheTopLeft() throws {
+        try TestFolders.withTemporary { folder in
+            let url = folder.appendingPathComponent("mask.tif")
+            try file(width: 3, pixels: [0, 1, 255, 7, 0, 9]).write(to: url)
+            let plane = try TIFF.readGray(url)
+            #expect(plane.width == 3 && plane.height == 2)
+            #expect(plane.values == [0, 1, 255, 7, 0, 9])
+        }
+    }
+
+    @Test func brokenAndAbsurdFilesAreRefused() throws {
+        try TestFolders.withTemporary { folder in
+            let url = folder.appendingPathComponent("mask.tif")
+            #expect(throws: RasterError.self) { try TIFF.readGray(url) }
+            try Data("no image".utf8).write(to: url)
+            #expect(throws: RasterError.self) { try TIFF.readGray(url) }
+            try file(width: 4_000_000_000, pixels: [0, 1]).write(to: url)
+            let error = try #require(throws: RasterError.self) { try TIFF.readGray(url) }
+            #expect(error.message.contains("too many"))
+        }
+    }
+}
