@@ -23,6 +23,9 @@ public enum Criterion: Codable, Equatable, Sendable {
     /// Expectation maximisation: after a start with statistics matching, rounds of relabelling each pixel by the network's
     /// own posterior, scaled so that the block holds what its class leads to expect, and of fitting these labels (paper §3).
     case expectationMaximization(StatisticsMatching)
+    /// λ_sr · statistics matching + λ_self · cross-entropy with the labels that earlier networks give each pixel, scaled to what
+    /// its block holds: what they found is learnt anew, without the textures by which each found it (METHOD §4.7).
+    case selfTraining(StatisticsMatching)
     /// Implicit posterior, QR: Σ q̄ log q̄ − mean Σ q log p, p = blurred η (Rolf et al. 2022).
     case implicitPosteriorQR(blur: Double)
     /// Implicit posterior, RQ: mean KL(r ‖ q), r ∝ p q / q̄ (Rolf et al. 2022).
@@ -76,6 +79,7 @@ public enum Criterion: Codable, Equatable, Sendable {
         case .implicitPosteriorRQ: "rq"
         case .fineLabels: "hr"
         case .fineAndCoarse: "hr+sr"
+        case .selfTraining: "self"
         }
     }
 
@@ -93,7 +97,8 @@ public enum Criterion: Codable, Equatable, Sendable {
     /// The settings of statistics matching, where it is part of the criterion.
     public var matching: StatisticsMatching? {
         switch self {
-        case .statisticsMatching(let matching), .expectationMaximization(let matching), .fineAndCoarse(let matching):
+        case .statisticsMatching(let matching), .expectationMaximization(let matching), .fineAndCoarse(let matching),
+            .selfTraining(let matching):
             matching
         default: nil
         }
@@ -110,11 +115,11 @@ public enum Criterion: Codable, Equatable, Sendable {
         }
     }
 
-    /// λ_hr where none is given; 30 is the released code's beside statistics matching.
+    /// λ_hr, or λ_self, where none is given; 30 is the released code's beside statistics matching.
     public var defaultFineWeight: Double {
         switch self {
         case .fineLabels: 1
-        case .fineAndCoarse: 30
+        case .fineAndCoarse, .selfTraining: 30
         default: 0
         }
     }
@@ -130,15 +135,14 @@ public enum Criterion: Codable, Equatable, Sendable {
     ) throws -> Tensor {
         switch self {
         case .fineLabels: return try (logProbabilities * 0).sum()
-        case .statisticsMatching(let matching), .fineAndCoarse(let matching):
+        case .statisticsMatching(let matching), .fineAndCoarse(let matching), .selfTraining(let matching):
             return try matching(logProbabilities, classes: classes, layout: layout, priors: priors, device: device)
         case .expectationMaximization(let matching):
             guard let teacher else {
                 return try matching(logProbabilities, classes: classes, layout: layout, priors: priors, device: device)
             }
-            let targets = try PixelTargets.rescaled(
-                teacher, classes: classes, layout: layout, priors: priors, device: device)
-            return try targets.crossEntropy(logProbabilities)
+            return try teacherLoss(
+                logProbabilities, teacher: teacher, classes: classes, layout: layout, priors: priors, device: device)
         case .softNaive, .hardNaive:
             let table = self == .softNaive ? priors.means : priors.means.map(Criterion.oneHot)
             return try PixelTargets(table, classes: classes, layout: layout, device: device)
@@ -157,6 +161,15 @@ public enum Criterion: Codable, Equatable, Sendable {
             let terms = try blockTerms(counts, targets: targets, device: device)
             return try (terms * targets.weights).sum() * (share / Double(targets.knownBlocks))
         }
+    }
+
+    /// The cross-entropy with a teacher's labels, scaled to what each block holds; a scalar.
+    func teacherLoss(
+        _ logProbabilities: Tensor, teacher: Tensor, classes: [Int?], layout: BlockLayout, priors: LabelPriors,
+        device: Device
+    ) throws -> Tensor {
+        try PixelTargets.rescaled(teacher, classes: classes, layout: layout, priors: priors, device: device)
+            .crossEntropy(logProbabilities)
     }
 
     /// The loss of each block and label, for the criteria that are sums over them.
@@ -198,6 +211,7 @@ public enum Criterion: Codable, Equatable, Sendable {
         case .statisticsMatching(let matching): .statisticsMatching(scaled(matching))
         case .expectationMaximization(let matching): .expectationMaximization(scaled(matching))
         case .fineAndCoarse(let matching): .fineAndCoarse(scaled(matching))
+        case .selfTraining(let matching): .selfTraining(scaled(matching))
         default: self
         }
     }

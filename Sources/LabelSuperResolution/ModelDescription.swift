@@ -47,7 +47,7 @@ public struct ModelDescription: Codable, Sendable {
     ) {
         format = ModelDescription.currentFormat
         self.architecture = architecture
-        members = training.members
+        members = training.selfTraining ? 1 : training.members
         self.labels = labels
         self.inputEncoding = inputEncoding
         self.micronsPerPixel = micronsPerPixel

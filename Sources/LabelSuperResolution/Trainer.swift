@@ -26,6 +26,8 @@ public final class Trainer {
     private let network: UNet
     private let average: UNet?
     private let optimizer: Optimizer
+    /// Networks whose labels are learnt by self-training.
+    private let teachers: [UNet]
     /// The network of the last round of expectation maximisation, which labels the pixels.
     private var teacher: UNet?
     private var step = 0
@@ -35,7 +37,8 @@ public final class Trainer {
         "step,seconds,learning_rate,loss,coarse,colour,fine,gradient_norm,val_correlation,val_mismatch,val_absolute_error,val_pixel_variance"
 
     public init(
-        configuration: TrainingConfiguration, priors: LabelPriors, source: any BlockSource, device: Device = .cpu
+        configuration: TrainingConfiguration, priors: LabelPriors, source: any BlockSource, teachers: [UNet] = [],
+        device: Device = .cpu
     ) throws {
         guard priors.labels.count == configuration.architecture.labels else {
             throw MethodError(
@@ -46,6 +49,7 @@ public final class Trainer {
         self.priors = priors
         self.source = source
         self.device = device
+        self.teachers = try device == .cpu ? teachers : teachers.map { try $0.copied(to: device) }
         let fresh = try UNet(configuration.architecture, seed: configuration.seed)
         network = try device == .cpu ? fresh : fresh.copied(to: device)
         average = try configuration.averaging == nil ? nil : network.copied(to: device)
@@ -127,9 +131,7 @@ public final class Trainer {
         let batch = try batches.batch(step: step)
         let input = try batch.tensor(device: device)
         let logProbabilities = try network(input, isTraining: true).logSoftmax(dimension: 1)
-        let labelled = try teacher.map { teacher in
-            try withoutGradients { try teacher(input, isTraining: false).logSoftmax(dimension: 1) }
-        }
+        let labelled = try labels(of: input)
         let ramp = configuration.logarithmRamp
         let criterion =
             step < ramp
@@ -140,9 +142,16 @@ public final class Trainer {
         let colour =
             try criterion.usesCoarseLabels
             ? PixelCrossEntropy.loss(logProbabilities, labels: batch.pixelLabels, device: device) : coarse * 0
-        let fine =
-            try criterion.needsFineLabels
-            ? PixelCrossEntropy.loss(logProbabilities, labels: batch.fineLabels, device: device) : coarse * 0
+        let fine: Tensor
+        if case .selfTraining = criterion, let labelled {
+            fine = try criterion.teacherLoss(
+                logProbabilities, teacher: labelled, classes: batch.classes, layout: batch.layout, priors: priors,
+                device: device)
+        } else {
+            fine =
+                try criterion.needsFineLabels
+                ? PixelCrossEntropy.loss(logProbabilities, labels: batch.fineLabels, device: device) : coarse * 0
+        }
         let loss =
             try coarse * configuration.coarseWeight + colour * configuration.pixelWeight
             + fine * configuration.fineWeight
@@ -162,6 +171,21 @@ public final class Trainer {
         }
         let text = "\(rate),\(value),\(try coarse.item()),\(try colour.item()),\(try fine.item()),\(norm)"
         return (text, value)
+    }
+
+    /// log p of what the teachers, or the last round's network, find; nil where there are none.
+    private func labels(of input: Tensor) throws -> Tensor? {
+        let networks = teacher.map { [$0] } ?? teachers
+        guard !networks.isEmpty else { return nil }
+        return try withoutGradients {
+            var sum: Tensor?
+            for network in networks {
+                let probabilities = try network(input, isTraining: false).logSoftmax(dimension: 1).exponential()
+                sum = try sum.map { try $0 + probabilities } ?? probabilities
+            }
+            // A hair above 0, so that the logarithm is finite.
+            return try sum.map { try ($0 * (1 / Double(networks.count)) + 1e-12).logarithm() }
+        }
     }
 
     /// Moves the averaged weights; early on by more, so that the random start is soon forgotten.

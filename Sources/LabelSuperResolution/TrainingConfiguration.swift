@@ -21,6 +21,8 @@ public struct TrainingConfiguration: Codable, Equatable, Sendable {
     /// Networks trained one after another from different seeds; their log-odds are averaged. What coarse labels leave
     /// open, each fills in differently, and the average is better than any of them (METHOD §4.5).
     public var members: Int
+    /// Whether one more network is trained on what the members find (``Criterion/selfTraining(_:)``) and kept in their place.
+    public var selfTraining: Bool = false
     /// The largest Euclidean norm of a gradient; nil for no limit.
     public var gradientNorm: Double?
     /// The decay a step of the running average of the weights, which is what the model keeps; nil keeps the last weights.
@@ -50,8 +52,17 @@ public struct TrainingConfiguration: Codable, Equatable, Sendable {
     /// Takes another criterion, with that criterion's own weights unless others are given.
     public mutating func use(_ criterion: Criterion, coarseWeight: Double? = nil, fineWeight: Double? = nil) {
         self.criterion = criterion
+        if case .statisticsMatching = criterion {} else { selfTraining = false }
         self.coarseWeight = coarseWeight ?? criterion.defaultCoarseWeight
         self.fineWeight = fineWeight ?? criterion.defaultFineWeight
+    }
+
+    /// The settings of the network that learns from the members. Its seed is none of theirs.
+    public var student: TrainingConfiguration {
+        var settings = self
+        settings.use(.selfTraining(criterion.matching ?? StatisticsMatching()))
+        settings.seed = seed &+ 1000
+        return settings
     }
 
     /// The first step of each round of expectation maximisation: the network as it is then relabels for the next one. The
@@ -100,7 +111,7 @@ public enum TrainingPreset: String, CaseIterable, Sendable {
                     inputChannels: inputChannels, labels: labels, widths: [16, 32], convolutionsPerLevel: 2,
                     batchNormMomentum: 0.1, stride: 2),
                 optimizer: .adam, learningRate: 2e-3, schedule: .cosine(warmup: 50, length: 600), batchSize: 6,
-                steps: 600, members: 2, gradientNorm: 1, averaging: 0.99,
+                steps: 600, members: 2, selfTraining: true, gradientNorm: 1, averaging: 0.99,
                 criterion: .statisticsMatching(StatisticsMatching(epsilon: 0.03, logWeight: 0.3)), coarseWeight: 1,
                 fineWeight: 0, pixelWeight: 1,
                 colorLabelFraction: 0.2, colorDarkestMultiple: 1.5, frequencyExponent: 0.5, stainJitter: 0.3, seed: seed

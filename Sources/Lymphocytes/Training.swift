@@ -100,20 +100,32 @@ public struct Training: Sendable {
         _ folder: ModelFolder, set: TrainingSet, priors: LabelPriors, steps: Int, resume: Bool, report: (Event) -> Void
     ) throws -> (validation: ValidationMetrics?, temperature: Double) {
         let members = configuration.members
+        let isStudent = configuration.selfTraining
+        let count = members + (isStudent ? 1 : 0)
         let previewRegions = set.previewRegions(count: 6)
-        for number in 1...members {
-            let own = members == 1 ? folder : folder.member(number)
+        func train(_ number: Int, in own: ModelFolder, settings: TrainingConfiguration, teachers: [UNet]) throws {
             try own.create()
-            var settings = configuration
-            settings.seed = configuration.seed &+ UInt64(number - 1)
-            let trainer = try Trainer(configuration: settings, priors: priors, source: set, device: device)
+            let trainer = try Trainer(
+                configuration: settings, priors: priors, source: set, teachers: teachers, device: device)
             let preview = TrainingPreview(folder: own, encoding: set.encoding)
             try trainer.train(
                 into: own, steps: steps, resume: resume,
                 preview: { step, network in try preview.write(step: step, network: network, regions: previewRegions) },
-                progress: { report(.progress($0, member: number, members: members)) })
+                progress: { report(.progress($0, member: number, members: count)) })
         }
-        let networks = try folder.networks(members: members, architecture: configuration.architecture)
+        for number in 1...members {
+            var settings = configuration
+            settings.seed = configuration.seed &+ UInt64(number - 1)
+            try train(number, in: count == 1 ? folder : folder.member(number), settings: settings, teachers: [])
+        }
+        if isStudent {
+            let teachers = try (1...members).flatMap {
+                try folder.member($0).networks(members: 1, architecture: configuration.architecture)
+            }
+            try train(count, in: folder, settings: configuration.student, teachers: teachers)
+        }
+        let networks = try folder.networks(
+            members: isStudent ? 1 : members, architecture: configuration.architecture)
         let batches = try set.validationBatches()
         let temperature =
             try fitsTemperature

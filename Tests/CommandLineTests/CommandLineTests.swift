@@ -25,7 +25,9 @@ struct CommandLineTests {
     @Test func helpAndVersionAreThere() throws {
         let help = try graticule("--help")
         #expect(help.status == 0 && help.output.contains("research use only"))
-        for name in ["phantom", "inspect", "priors", "train", "segment", "evaluate", "evaluate-cells", "query", "experiment"] {
+        for name in [
+            "phantom", "inspect", "priors", "train", "segment", "evaluate", "evaluate-cells", "query", "experiment",
+        ] {
             #expect(help.output.contains(name))
             #expect(try graticule(name, "--help").status == 0)
         }

@@ -63,8 +63,10 @@ public struct ExperimentMethod: Sendable {
         /// The network of the method `sr` with the same seed, times the mixture's posterior.
         case blend
         case rival(PatchRival)
-        /// Two networks of another method, of this seed and the next (the first after the last), averaged: what `fast` does.
+        /// Two networks of another method, of this seed and the next (the first after the last), averaged.
         case pair(of: String)
+        /// One network more that learns from such a pair: what `fast` does.
+        case student(of: String)
     }
 
     /// Where the priors of a network come from.
@@ -116,7 +118,9 @@ public struct ExperimentMethod: Sendable {
                 try Criterion(named: "hr+sr", matching: configuration.criterion.matching ?? StatisticsMatching()))
             configuration.fineFraction = 0.1
         },
-        ExperimentMethod(name: "sr-pair", title: "SR, two networks averaged (`fast`)", seeds: 3, kind: .pair(of: "sr")),
+        ExperimentMethod(
+            name: "sr-self", title: "SR, self-trained (`fast`)", seeds: 3, kind: .student(of: "sr")),
+        ExperimentMethod(name: "sr-pair", title: "SR, two networks averaged", seeds: 3, kind: .pair(of: "sr")),
         ExperimentMethod(name: "hr-pair", title: "HR, two networks averaged", seeds: 3, kind: .pair(of: "hr")),
         network("sr-true-priors", "SR, true priors", priors: .masks) { _ in },
     ]
@@ -169,5 +173,7 @@ public struct ExperimentMethod: Sendable {
         },
         network("three-levels", "three levels (16, 16, 32), stride 2") { $0.architecture.widths = [16, 16, 32] },
         network("two-members", "two networks, averaged") { $0.members = 2 },
+        ExperimentMethod(
+            name: "self", title: "self-training on two networks (`fast`)", seeds: 1, kind: .student(of: "base")),
     ]
 }

@@ -148,7 +148,7 @@ public struct ExperimentReport: Sendable {
                 "| \(method.title) | \(text(disc(method.name, "natural"))) | \(text(disc(method.name, "hard"))) | \(text(f1)) |"
             )
         }
-        if let sr = disc("sr", "hard"), let hr = disc("hr", "hard"), let srNatural = disc("sr", "natural"),
+        if let sr = disc("sr-self", "hard"), let hr = disc("hr", "hard"), let srNatural = disc("sr-self", "natural"),
             let hrNatural = disc("hr", "natural")
         {
             lines += [
@@ -159,7 +159,7 @@ public struct ExperimentReport: Sendable {
                     sr - hr, srNatural - hrNatural, srNatural - (darkness[0] ?? 0)),
             ]
         }
-        if let all = experiment.methods.first(where: { $0.name == "sr" }).map({ results($0) }) {
+        if let all = experiment.methods.first(where: { $0.name == "sr-self" }).map({ results($0) }) {
             let split = ExperimentReport.mean(all.compactMap { $0.cells?.f1 })
             let unsplit = ExperimentReport.mean(all.compactMap { $0.unsplitCells?.f1 })
             if let split, let unsplit {

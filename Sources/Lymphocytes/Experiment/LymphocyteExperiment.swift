@@ -139,7 +139,7 @@ public struct LymphocyteExperiment: Sendable {
             var result = try score(model, job: job)
             result.trainingSeconds = seconds
             return result
-        case .mixture, .blend, .pair:
+        case .mixture, .blend, .pair, .student:
             let start = Date()
             let model = try madeModel(job, progress: progress)
             let seconds = Date().timeIntervalSince(start)
@@ -169,6 +169,7 @@ public struct LymphocyteExperiment: Sendable {
         let output = folder(job).appendingPathComponent("model", isDirectory: true)
         var configuration = TrainingPreset.fast.lymphocytes(seed: job.seed)
         configuration.members = members
+        configuration.selfTraining = false
         try change(&configuration)
         var training = Training(
             slides: data.slides, heatmaps: data.heatmaps, output: output, configuration: configuration)
@@ -218,16 +219,37 @@ public struct LymphocyteExperiment: Sendable {
         func model(_ method: String, seed: UInt64) -> URL {
             work.appendingPathComponent("\(job.fold.name)/\(method)-\(seed)/model", isDirectory: true)
         }
-        if case .pair(let method) = job.method.kind {
-            let next = firstSeed + (job.seed - firstSeed + 1) % UInt64(job.method.seeds)
-            let members = try [job.seed, next].flatMap { seed in
+        func pair(of method: String) throws -> [UNet] {
+            // The seed after the last of the method is its first.
+            let count = UInt64(max(1, methods.first { $0.name == method }?.seeds ?? job.method.seeds))
+            let next = firstSeed + (job.seed - firstSeed + 1) % count
+            return try [job.seed, next].flatMap { seed in
                 let folder = ModelFolder(model(method, seed: seed))
                 let description = try folder.readDescription()
                 return try folder.networks(members: description.members, architecture: description.architecture)
             }
+        }
+        switch job.method.kind {
+        case .pair(let method):
+            let members = try pair(of: method)
             let temperature = try TemperatureScaling.fit(
                 TorchSegmentationNetwork(members), batches: set.validationBatches(), priors: priors)
             return TorchSegmentationNetwork(members, temperature: temperature)
+        case .student(let method):
+            let configuration = TrainingPreset.fast.lymphocytes(seed: job.seed).student
+            let trainer = try Trainer(
+                configuration: configuration, priors: priors, source: set, teachers: pair(of: method))
+            let own = ModelFolder(folder(job).appendingPathComponent("model", isDirectory: true))
+            try own.create()
+            try trainer.train(into: own, steps: steps, resume: true, preview: { _, _ in }) { step in
+                guard step.step % Trainer.interval == 0 else { return }
+                progress(String(format: "step %d/%d, %.0f s left", step.step, step.steps, step.secondsLeft))
+            }
+            let networks = try own.networks(members: 1, architecture: configuration.architecture)
+            let temperature = try TemperatureScaling.fit(
+                TorchSegmentationNetwork(networks), batches: set.validationBatches(), priors: priors)
+            return TorchSegmentationNetwork(networks, temperature: temperature)
+        default: break
         }
         let channel = set.encoding.hematoxylinChannel
         let posterior = try MixturePosterior.fit(
@@ -277,7 +299,7 @@ public struct LymphocyteExperiment: Sendable {
             result.darkness = ["natural": nuclei.darkness]
         }
         result.cells = try cellScore(model, job: job, truth: truth, splitDepth: CellOutliner.defaultSplitDepth)
-        if ["sr", "sr-pair", "base"].contains(job.method.name) {
+        if ["sr", "sr-pair", "sr-self", "base"].contains(job.method.name) {
             // Deeper than any neck: nothing is cut.
             result.unsplitCells = try cellScore(model, job: job, truth: truth, splitDepth: 1000)
         }
