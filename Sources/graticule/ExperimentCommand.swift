@@ -25,12 +25,18 @@ struct ExperimentCommand: ParsableCommand {
         @Option(help: "Folder for models and results of finished jobs.") var work = ".demo/experiment"
         @Option(help: "Steps of each training; the preset's if not given.") var steps: Int?
         @Option(help: "Only these methods, by name, separated by commas.") var only: String?
+        @Option(
+            help:
+                "At most this many seeds of a method, to have every row soon; all that the method asks for if not given."
+        )
+        var seeds: Int?
         @Flag(help: "Write the tables from what is done, and train nothing.") var reportOnly = false
 
         func validate() throws {
             guard ExperimentStudy(rawValue: study) != nil else {
                 throw ValidationError("--study must be comparison or ablations.")
             }
+            guard (seeds ?? 1) > 0 else { throw ValidationError("--seeds must be at least 1.") }
             guard (steps ?? 1) > 0 else { throw ValidationError("--steps must be at least 1.") }
             let names = Set((ExperimentStudy(rawValue: study) ?? .comparison).methods.map(\.name))
             for name in (only ?? "").split(separator: ",").map(String.init) where !names.contains(name) {
@@ -42,11 +48,12 @@ struct ExperimentCommand: ParsableCommand {
         func run() throws {
             let study = ExperimentStudy(rawValue: study) ?? .comparison
             let wanted = Set((only ?? "").split(separator: ",").map(String.init))
-            let experiment = try LymphocyteExperiment(
+            var experiment = try LymphocyteExperiment(
                 data: URL(fileURLWithPath: data),
                 work: URL(fileURLWithPath: work).appendingPathComponent(study.rawValue),
                 folds: study.folds, methods: study.methods.filter { wanted.isEmpty || wanted.contains($0.name) },
                 steps: steps)
+            experiment.mostSeeds = seeds ?? .max
             let line = ProgressLine()
             let start = Date()
             var (done, isComplete) = (0, true)

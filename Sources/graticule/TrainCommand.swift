@@ -47,7 +47,10 @@ struct TrainCommand: ParsableCommand {
     )
     var colorDarkest: Double?
     @Option(help: "Stain augmentation, ± this share (0 … 1).") var stainJitter: Double?
-    @Option(help: "Networks to train and average.") var members: Int?
+    @Option(help: "Networks to train; another one learns what they find, or with --no-self-training they are averaged.")
+    var members: Int?
+    @Flag(help: "Keep the networks themselves, averaged, instead of the one that learns from them.")
+    var noSelfTraining = false
     @Option(help: "U-Net widths by level, separated by commas.") var widths: String?
 
     func validate() throws {
@@ -95,6 +98,7 @@ struct TrainCommand: ParsableCommand {
         if let colorDarkest { configuration.colorDarkestMultiple = colorDarkest }
         if let stainJitter { configuration.stainJitter = stainJitter }
         if let members { configuration.members = members }
+        if noSelfTraining { configuration.selfTraining = false }
         if let widths { configuration.architecture.widths = widths.split(separator: ",").compactMap { Int($0) } }
         guard configuration.architecture.isPossible else {
             throw ValidationError("--widths must be 1 to 8 numbers between 1 and 1024.")

@@ -111,6 +111,26 @@ struct TrainerTests {
         }
     }
 
+    /// A student of a network that finds the squares finds them as well; without its loss it would not move.
+    @Test func aStudentLearnsWhatItsTeacherFinds() throws {
+        try TestFolders.withTemporary { folder in
+            let taught = folder.appendingPathComponent("teacher")
+            try train(taught, steps: 300)
+            let teacher = try UNet(configuration().architecture, seed: 0)
+            try Safetensors.read(ModelFolder(taught).weights, into: teacher.tensors)
+            var settings = configuration().student
+            #expect(settings.seed != configuration().seed && !settings.selfTraining)
+            settings.coarseWeight = 0
+            let trainer = try Trainer(
+                configuration: settings, priors: priors(), source: SquareSource(), teachers: [teacher])
+            let model = ModelFolder(folder.appendingPathComponent("student"))
+            try model.create()
+            let validation = try #require(
+                try trainer.train(into: model, steps: 300, resume: false, preview: { _, _ in }, progress: { _ in }))
+            #expect(validation.correlation > 0.9)
+        }
+    }
+
     @Test func hardNaiveIsConstantWithoutASingleStep() throws {
         try TestFolders.withTemporary { folder in
             try train(folder, steps: 50) { $0.use(.hardNaive) }

@@ -45,6 +45,8 @@ public struct LymphocyteExperiment: Sendable {
     public let work: URL
     public var steps: Int
     public var members = 1
+    /// No method is run with more seeds than this.
+    public var mostSeeds = Int.max
     /// Seeds of a method are this and those that follow.
     public var firstSeed: UInt64 = 1
 
@@ -83,7 +85,7 @@ public struct LymphocyteExperiment: Sendable {
         func isMade(_ method: ExperimentMethod) -> Bool {
             if case .network = method.kind { false } else { true }
         }
-        let most = methods.map(\.seeds).max() ?? 0
+        let most = min(mostSeeds, methods.map(\.seeds).max() ?? 0)
         let groups = [
             methods.filter { $0.seeds > 1 && !isMade($0) }, methods.filter { $0.seeds > 1 && isMade($0) },
             methods.filter { $0.seeds == 1 },
