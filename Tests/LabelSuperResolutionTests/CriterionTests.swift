@@ -62,7 +62,7 @@ struct CriterionTests {
         }
         switch criterion {
         case .fineLabels: return 0
-        case .statisticsMatching(let m), .fineAndCoarse(let m):
+        case .statisticsMatching(let m), .fineAndCoarse(let m), .selfTraining(let m):
             return overBlocks { i, mean, v in
                 0.5 * pow(mean - eta(i)[1], 2) / (m.clusterPixels * v / 9 + rho(i) * rho(i))
                     + m.logWeight * 0.5 * (log(v + m.epsilon) + log(2 * .pi / 9))
