@@ -38,6 +38,13 @@ static inline void graticule_tiff_install_handlers(void) {
 }
 static inline const char *graticule_tiff_error(void) { return graticule_tiff_message(); }
 
+/// Bits of a sample of the first image; 1 where it does not say.
+static inline int graticule_tiff_bits(TIFF *tiff) {
+    uint16_t bits = 1;
+    TIFFGetFieldDefaulted(tiff, TIFFTAG_BITSPERSAMPLE, &bits);
+    return bits;
+}
+
 /// Width and height of the first image, or 0.
 static inline int graticule_tiff_size(TIFF *tiff, uint32_t *width, uint32_t *height) {
     return TIFFGetField(tiff, TIFFTAG_IMAGEWIDTH, width) && TIFFGetField(tiff, TIFFTAG_IMAGELENGTH, height);

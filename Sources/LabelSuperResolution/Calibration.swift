@@ -43,8 +43,8 @@ public struct Reliability: Codable, Equatable, Sendable {
 public enum TemperatureScaling {
     /// Temperatures that are tried: steps of 5 %.
     private static let candidates = (-28...28).map { pow(1.05, Double($0)) }
-    /// Log-odds are gathered in steps of an eighth; beyond ± 16 probabilities no longer change.
-    private static let (most, steps) = (16.0, 8.0)
+    /// Log-odds are gathered in steps of an eighth; beyond ± 64 even the highest temperature leaves nothing of them.
+    private static let (most, steps) = (64.0, 8.0)
 
     /// The best temperature between ¼ and 4; 1 where there is no block.
     ///

@@ -41,9 +41,9 @@ extension LabelPriors {
             series: [
                 LineChart.Series("η", color: .accent, points: points { means[$0][last] }),
                 LineChart.Series(
-                    "η + ρ", color: .second, points: points { means[$0][last] + deviations[$0][last] }, isDashed: true),
+                    "η ± ρ", color: .second, points: points { means[$0][last] + deviations[$0][last] }, isDashed: true),
                 LineChart.Series(
-                    "η − ρ", color: .second, points: points { means[$0][last] - deviations[$0][last] }, isDashed: true),
+                    "", color: .second, points: points { means[$0][last] - deviations[$0][last] }, isDashed: true),
             ])
         let top = means.indices.map { means[$0][last] + deviations[$0][last] }.max() ?? 1
         chart.xRange = 0...Double(max(1, classCount - 1))

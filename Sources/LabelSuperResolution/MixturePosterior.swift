@@ -34,6 +34,9 @@ public struct MixturePosterior: Sendable {
     /// Variances are not allowed to fall under this: a component on equal windows would explain nothing else.
     private static let leastVariance: Float = 1e-3
 
+    /// Batches after which a source with few known blocks has given all that it will.
+    private static let mostBatches = 2000
+
     /// Fits mixture and labels to the blocks of a source.
     ///
     /// - Parameter progress: called with rounds done and their number.
@@ -97,10 +100,12 @@ public struct MixturePosterior: Sendable {
         var windows: [[Float]] = []
         var classes: [Int] = []
         let perBlock = 12
-        for step in 1... where windows.count < settings.windows {
+        var step = 0
+        while windows.count < settings.windows, step < mostBatches {
+            step += 1
             let batch = try source.batch(step: step, count: 6, seed: seed)
             let layout = batch.layout
-            let (side, half) = (layout.imageSide, layout.imageSide / 2)
+            let half = layout.imageSide / 2
             let planes = BlockBatch.halved(batch, channels: channels)
             for (index, known) in batch.classes.enumerated() {
                 guard let known else { continue }
@@ -123,7 +128,6 @@ public struct MixturePosterior: Sendable {
                     classes.append(known)
                 }
             }
-            guard step < 10_000, side > 0 else { break }
         }
         guard !windows.isEmpty else { throw MethodError(.training, "no block to take windows from") }
         return (windows, classes)

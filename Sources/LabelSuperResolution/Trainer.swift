@@ -219,12 +219,25 @@ public final class Trainer {
         return String(decoding: try encoder.encode(compared) + encoder.encode(priors), as: UTF8.self) + source.identity
     }
 
+    /// Changes with the teachers' weights; empty where there are none.
+    private func teachersIdentity() throws -> String {
+        guard !teachers.isEmpty else { return "" }
+        var fingerprint = Fingerprint()
+        for named in teachers.flatMap(\.tensors) {
+            for value in try named.tensor.values() { fingerprint.add(Double(value)) }
+        }
+        return fingerprint.text
+    }
+
     private func writeCheckpoint(_ folder: ModelFolder) throws {
         do {
             try Data((Trainer.metricsHeader + "\n" + rows.joined(separator: "\n") + "\n").utf8)
                 .write(to: folder.metrics, options: .atomic)
             try Safetensors.write(
-                checkpointTensors, metadata: ["step": String(step), "settings": try settings()], to: folder.checkpoint)
+                checkpointTensors,
+                metadata: [
+                    "step": String(step), "settings": try settings(), "teachers": try teachersIdentity(),
+                ], to: folder.checkpoint)
         } catch let error where !(error is TorchError) {
             throw MethodError(.training, "cannot write to \(folder.url.path): \(FileFailure.reason(error))")
         }
@@ -236,6 +249,8 @@ public final class Trainer {
         guard let saved = metadata["step"].flatMap(Int.init), saved > 0 else {
             throw MethodError(.model, "\(folder.checkpoint.path) is no checkpoint: delete it or train without --resume")
         }
+        // What other teachers taught is no start: the student begins anew.
+        guard metadata["teachers"] == (try teachersIdentity()) else { return }
         guard metadata["settings"] == (try settings()) else {
             throw MethodError(
                 .model,

@@ -30,7 +30,7 @@ public struct TrainingConfiguration: Codable, Equatable, Sendable {
     public var criterion: Criterion
     /// λ_sr: the weight of the criterion's coarse part.
     public var coarseWeight: Double
-    /// λ_hr: the weight of the cross-entropy with fine labels.
+    /// λ_hr: the weight of the cross-entropy with fine labels; λ_self in self-training, where 0 means the default of 30.
     public var fineWeight: Double
     /// The share of regions whose fine labels are used.
     public var fineFraction: Double = 1
@@ -60,7 +60,9 @@ public struct TrainingConfiguration: Codable, Equatable, Sendable {
     /// The settings of the network that learns from the members. Its seed is none of theirs.
     public var student: TrainingConfiguration {
         var settings = self
-        settings.use(.selfTraining(criterion.matching ?? StatisticsMatching()))
+        settings.use(
+            .selfTraining(criterion.matching ?? StatisticsMatching()), coarseWeight: coarseWeight,
+            fineWeight: fineWeight > 0 ? fineWeight : nil)
         settings.seed = seed &+ 1000
         return settings
     }

@@ -8,32 +8,65 @@ public struct FineMask: Sendable {
 
     private static let extensions: Set<String> = ["png", "tif", "tiff"]
 
-    /// The masks of a folder by the name of their slide, which is the file's up to its first point.
+    /// The mask files of a folder.
     ///
     /// - Throws: ``WorkError`` where there are none.
-    public static func files(in folder: URL) throws -> [(slide: String, url: URL)] {
+    static func files(in folder: URL) throws -> [URL] {
         let names = ((try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? [])
             .filter { extensions.contains(($0 as NSString).pathExtension.lowercased()) && !$0.hasPrefix(".") }.sorted()
         guard !names.isEmpty else {
             throw WorkError(.input, "folder \(folder.path) holds no masks (<slide>.png or <slide>.tif)")
         }
-        return names.map { (String($0.prefix { $0 != "." }), folder.appendingPathComponent($0)) }
+        return names.map { folder.appendingPathComponent($0) }
+    }
+
+    /// What the slide of a mask may be called: its file's name less the extension, less what follows each of its points.
+    /// The longest comes first, since slides' own names may have points.
+    static func slideNames(of file: URL) -> [String] {
+        var parts = file.deletingPathExtension().lastPathComponent.split(
+            separator: ".", omittingEmptySubsequences: false)
+        var names: [String] = []
+        while !parts.isEmpty {
+            names.append(parts.joined(separator: "."))
+            parts.removeLast()
+        }
+        return names
     }
 
     /// The mask of a slide: `<slide>.png`, `<slide>.lymphocytes.png` and the like.
     ///
-    /// - Throws: where there is none or it cannot be read.
+    /// - Throws: where there is none or more than one, or it cannot be read.
     public init(forSlideNamed name: String, in folder: URL) throws {
-        guard let file = try FineMask.files(in: folder).first(where: { $0.slide == name }) else {
+        let found = try FineMask.files(in: folder).filter { FineMask.slideNames(of: $0).contains(name) }
+        guard let file = found.first else {
             throw WorkError(
                 .input, "slide \(name) has no mask in \(folder.path) (looked for \(name).png or \(name).tif)")
         }
-        try self.init(file.url)
+        guard found.count == 1 else {
+            throw WorkError(
+                .input,
+                "slide \(name) has several masks in \(folder.path): \(found.map(\.lastPathComponent).joined(separator: ", "))"
+            )
+        }
+        try self.init(file)
     }
 
-    /// Reads a mask.
+    /// Reads a mask; in one of colours every pixel that is not black counts.
     public init(_ url: URL) throws {
-        pixels = try url.pathExtension.lowercased() == "png" ? PNG.readGray(url) : TIFF.readGray(url)
+        guard url.pathExtension.lowercased() == "png" else {
+            pixels = try TIFF.readGray(url)
+            return
+        }
+        // Read as 8 bits, small values of a 16-bit mask would all become 0.
+        guard (try? PNG.bitDepth(url)) ?? 8 <= 8 else {
+            throw WorkError(.input, "mask \(url.path) has 16 bits a channel: save it with 8")
+        }
+        let image = try PNG.readRGB(url)
+        pixels = Plane(
+            width: image.width, height: image.height,
+            values: (0..<(image.width * image.height)).map {
+                max(image.pixels[3 * $0], image.pixels[3 * $0 + 1], image.pixels[3 * $0 + 2])
+            })
     }
 
     /// Checks that the mask is as large as its slide.

@@ -14,8 +14,10 @@ public enum MaskPriors {
     ) throws -> LabelPriors {
         var fractions = [[Double]](repeating: [], count: classes.count)
         var used = 0
-        for (stem, url) in try FineMask.files(in: masks) where only.isEmpty || only.contains(stem) {
-            guard let file = SlideFolder.heatmap(forSlideNamed: stem, in: heatmaps) else { continue }
+        for url in try FineMask.files(in: masks) {
+            let names = FineMask.slideNames(of: url).filter { only.isEmpty || only.contains($0) }
+            guard let file = names.lazy.compactMap({ SlideFolder.heatmap(forSlideNamed: $0, in: heatmaps) }).first
+            else { continue }
             used += 1
             let mask = try FineMask(url).pixels
             let heatmap = try Heatmap(file)

@@ -293,6 +293,7 @@ public struct TrainingSet: BlockSource {
             let size = slide.reader.slide
             fingerprint.add("\(slide.name) \(size.width)×\(size.height)".utf8)
             fingerprint.add(slide.scale.micronsPerPixel)
+            if let mask = slide.mask { fingerprint.add(mask.pixels.values) }
             for (position, known) in slide.regions.known {
                 fingerprint.add("\(position.column),\(position.row):\(known) ".utf8)
             }

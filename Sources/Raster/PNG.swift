@@ -6,6 +6,17 @@ public enum PNG {
     /// The most pixels that are read: a header of an absurd size must not take the memory of the machine.
     static let mostPixels = 1 << 28
 
+    /// Bits a channel, from the header.
+    ///
+    /// - Throws: ``RasterError`` where the file is missing or no PNG.
+    public static func bitDepth(_ url: URL) throws(RasterError) -> Int {
+        // Signature, length and name of the header, width and height: 24 bytes before it.
+        guard let handle = FileHandle(forReadingAtPath: url.path), let start = try? handle.read(upToCount: 25),
+            start.count == 25, start.starts(with: [0x89, 0x50, 0x4e, 0x47])
+        else { throw RasterError(.unreadable, "cannot read PNG \(url.path): no such file, or no PNG") }
+        return Int(start[24])
+    }
+
     public static func readRGB(_ url: URL) throws(RasterError) -> RGBImage {
         let (width, height, bytes) = try read(url, channels: 3)
         return RGBImage(width: width, height: height, pixels: bytes)

@@ -20,6 +20,12 @@ public enum TIFF {
         guard count <= PNG.mostPixels else {
             throw RasterError(.unreadable, "cannot read TIFF \(url.path): \(width)×\(height) pixels are too many")
         }
+        // The RGBA interface keeps the high byte only: small values of a 16-bit mask would all become 0.
+        guard graticule_tiff_bits(tiff) <= 8 else {
+            throw RasterError(
+                .unreadable,
+                "cannot read TIFF \(url.path): it has \(graticule_tiff_bits(tiff)) bits a sample, 8 are the most")
+        }
         var pixels = [UInt32](repeating: 0, count: count)
         guard TIFFReadRGBAImageOriented(tiff, width, height, &pixels, ORIENTATION_TOPLEFT, 1) != 0 else {
             throw RasterError(.unreadable, "cannot read TIFF \(url.path): \(String(cString: graticule_tiff_error()))")

@@ -86,7 +86,8 @@ struct ExperimentCommand: ParsableCommand {
                 experiment: experiment, study: study,
                 command: "graticule experiment lymphocytes --data \(data) --output \(output)"
                     + (study == .comparison ? "" : " --study \(study.rawValue)")
-                    + (steps.map { " --steps \($0)" } ?? ""))
+                    + (steps.map { " --steps \($0)" } ?? "") + (only.map { " --only \($0)" } ?? "")
+                    + (seeds.map { " --seeds \($0)" } ?? ""))
             for file in try report.write(to: URL(fileURLWithPath: output)) { print(file.path) }
             if !isComplete { throw ExitCode(3) }
         }

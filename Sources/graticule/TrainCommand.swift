@@ -72,6 +72,7 @@ struct TrainCommand: ParsableCommand {
             throw ValidationError("--criterion must be one of \(Criterion.names.joined(separator: ", ")).")
         }
         guard (colorDarkest ?? 0) >= 0 else { throw ValidationError("--color-darkest must not be negative.") }
+        guard fineFraction != 0 else { throw ValidationError("--fine-fraction must be above 0.") }
         guard (coarseWeight ?? 0) >= 0, (fineWeight ?? 0) >= 0, (clusterPixels ?? 1) >= 1, (logRamp ?? 0) >= 0 else {
             throw ValidationError("Weights and --log-ramp must not be negative, --cluster-pixels not below 1.")
         }

@@ -13,6 +13,39 @@ struct MixtureTests {
         #expect(labels[1] > 0.95)
     }
 
+    /// Bright pixels are half of class 1 and none of class 0: the fitted posterior finds them, and the fit ends.
+    @Test func fittingEndsAndFindsTheLabel() throws {
+        struct Halves: BlockSource {
+            let identity = "halves"
+            func batch(step: Int, count: Int, seed: UInt64) throws -> BlockBatch {
+                let layout = BlockLayout(margin: 4, blocksPerSide: 1, blockSide: 24)
+                var generator = SeededGenerator(seed: seed, stream: UInt64(step))
+                var input: [Float] = []
+                for image in 0..<count {
+                    for _ in 0..<32 {
+                        for x in 0..<32 {
+                            let bright: Float = image % 2 == 1 && x >= 16 ? 1 : 0
+                            input.append(bright + 0.1 * Float(generator.nextGaussian()))
+                        }
+                    }
+                }
+                return BlockBatch(
+                    layout: layout, channels: 1, input: input, classes: (0..<count).map { $0 % 2 },
+                    pixelLabels: [Int8](repeating: -1, count: count * 1024))
+            }
+            func validationBatches() throws -> [BlockBatch] { [] }
+        }
+        var settings = MixturePosterior.Settings()
+        (settings.components, settings.side, settings.windows, settings.iterations) = (4, 3, 300, 8)
+        let priors = try LabelPriors.binary(label: "x", means: [0, 0.5], deviations: [0.01, 0.05], origin: "test")
+        let posterior = try MixturePosterior.fit(
+            source: Halves(), channels: [0], priors: priors, settings: settings, seed: 1)
+        let image = (0..<1024).map { $0 % 32 >= 16 ? Float(1) : 0 }
+        let logOdds = try MixtureNetwork(posterior).logOdds(
+            ImageBatch(count: 1, channels: 1, height: 32, width: 32, values: image))
+        #expect(logOdds[16 * 32 + 26] > 0 && logOdds[16 * 32 + 6] < 0)
+    }
+
     @Test func mixtureFindsTwoClusters() {
         var generator = SeededGenerator(seed: 5)
         let samples = (0..<400).map { index in
@@ -115,6 +148,12 @@ struct SupportVectorMachineTests {
             #expect(validation.folds.indices.filter { validation.folds[$0] == fold && truth[$0] }.count == 3)
             #expect(validation.folds.filter { $0 == fold }.count == 10)
         }
+        let fields = (0..<40).map { "f\($0 / 5)" }
+        let grouped = CrossValidation(isPositive: truth, groups: fields, folds: 4, seed: 1)
+        for field in Set(fields) {
+            #expect(Set(grouped.folds.indices.filter { fields[$0] == field }.map { grouped.folds[$0] }).count == 1)
+        }
+        #expect((0..<4).allSatisfy { fold in grouped.folds.count { $0 == fold } == 10 })
         let scores = validation.scores { training, testing in
             #expect(Set(training).isDisjoint(with: testing))
             return testing.map(Double.init)

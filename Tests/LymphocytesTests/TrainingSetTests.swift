@@ -130,6 +130,24 @@ struct TrainingSetTests {
         #expect(counts.reduce(0, +) > 0 && counts.reduce(0, +) < all.reduce(0, +) * 6 / 10)
     }
 
+    @Test func masksAreFoundByTheirSlidesNameAndNeverGuessed() throws {
+        #expect(
+            FineMask.slideNames(of: URL(fileURLWithPath: "/x/TCGA.DX1.abc.lymphocytes.png"))
+                == ["TCGA.DX1.abc.lymphocytes", "TCGA.DX1.abc", "TCGA.DX1", "TCGA"])
+        try TestFolders.withTemporary { folder in
+            let plane = Plane<UInt8>(width: 4, height: 4, values: (0..<16).map { $0 == 5 ? 1 : 0 })
+            try PNG.write(plane, to: folder.appendingPathComponent("s.1.lymphocytes.png"))
+            let mask = try FineMask(forSlideNamed: "s.1", in: folder)
+            #expect(mask.pixels.values.count { $0 != 0 } == 1)
+            #expect(mask.isLymphocyte(level0X: 1.5, level0Y: 1.5) == true)
+            #expect(mask.isLymphocyte(level0X: 4, level0Y: 0) == nil)
+            try PNG.write(plane, to: folder.appendingPathComponent("s.1.png"))
+            let error = try #require(throws: WorkError.self) { try FineMask(forSlideNamed: "s.1", in: folder) }
+            #expect(error.message.contains("several"))
+            #expect(throws: WorkError.self) { try FineMask(forSlideNamed: "s.2", in: folder) }
+        }
+    }
+
     @Test func aMaskOfAnotherSizeIsRefused() throws {
         try TestFolders.withTemporary { folder in
             try PNG.write(

@@ -6,10 +6,10 @@ import Testing
 
 struct TIFFReadingTests {
     /// A baseline TIFF by hand: 3×2 grey pixels in one strip, little-endian.
-    private func file(width: UInt32, pixels: [UInt8]) -> Data {
+    private func file(width: UInt32, bits: UInt32 = 8, pixels: [UInt8]) -> Data {
         var data = Data([0x49, 0x49, 42, 0, 8, 0, 0, 0])
         let entries: [(tag: UInt16, type: UInt16, value: UInt32)] = [
-            (256, 4, width), (257, 4, 2), (258, 3, 8), (259, 3, 1), (262, 3, 1), (273, 4, 134), (277, 3, 1),
+            (256, 4, width), (257, 4, 2), (258, 3, bits), (259, 3, 1), (262, 3, 1), (273, 4, 134), (277, 3, 1),
             (278, 4, 2), (279, 4, UInt32(pixels.count)), (284, 3, 1),
         ]
         func append<Value: FixedWidthInteger>(_ value: Value) {
@@ -43,6 +43,8 @@ struct TIFFReadingTests {
             #expect(throws: RasterError.self) { try TIFF.readGray(url) }
             try Data("no image".utf8).write(to: url)
             #expect(throws: RasterError.self) { try TIFF.readGray(url) }
+            try file(width: 1, bits: 16, pixels: [0, 1, 0, 0]).write(to: url)
+            #expect(try #require(throws: RasterError.self) { try TIFF.readGray(url) }.message.contains("16 bits"))
             try file(width: 4_000_000_000, pixels: [0, 1]).write(to: url)
             let error = try #require(throws: RasterError.self) { try TIFF.readGray(url) }
             #expect(error.message.contains("too many"))

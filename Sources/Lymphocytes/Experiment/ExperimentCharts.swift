@@ -9,10 +9,13 @@ struct ExperimentCharts {
 
     /// The methods that are drawn, so that lines can be told apart.
     private static let drawn: [(name: String, color: Int)] = [
-        ("sr", 0x5b2a86), ("hr", 0x1b7f5c), ("soft", 0xd9822b), ("l2", 0x2f6fb3), ("hr-cnn", 0x9a9fa8),
+        ("sr-self", 0x5b2a86), ("sr", 0xb08cd0), ("hr", 0x1b7f5c), ("soft", 0xd9822b), ("l2", 0x2f6fb3),
+        ("hr-cnn", 0x9a9fa8),
     ]
     /// Methods of the preview, from left to right.
-    private static let previewed = ["sr", "hr", "soft", "l2", "interval", "rq", "em", "mixture"]
+    private static let previewed = [
+        "sr-self", "sr", "hr", "hr+sr", "soft", "l2", "l1", "interval", "kl", "em", "qr", "rq",
+    ]
 
     func write(to folder: URL) throws -> [(name: String, caption: String)] {
         var files: [(name: String, caption: String)] = []
@@ -49,7 +52,7 @@ struct ExperimentCharts {
                 LineChart.Series(
                     String(format: "%@  %.3f", name, auc.value), color: Canvas.Color(color),
                     points: curve.points.map { ($0.falsePositiveRate, $0.truePositiveRate) }))
-            if name == "sr", let dark = experiment.curve(job, set: "\(set)-darkness"),
+            if name == "sr-self", let dark = experiment.curve(job, set: "\(set)-darkness"),
                 let darkness = experiment.result(job)?.darkness[set]
             {
                 series.append(

@@ -82,6 +82,18 @@ public struct ExperimentMethod: Sendable {
     public let title: String
     public let seeds: Int
     let kind: Kind
+    /// What a job's identity says of the kind.
+    var kindName: String {
+        switch kind {
+        case .network: "network"
+        case .mixture: "mixture"
+        case .blend: "blend"
+        case .rival(let rival): rival.rawValue
+        case .pair(let method): "pair of \(method)"
+        case .student(let method): "student of \(method)"
+        }
+    }
+
     /// Names of the folds on which it is run; nil for all.
     var folds: Set<String>?
 
@@ -134,7 +146,7 @@ public struct ExperimentMethod: Sendable {
 
     /// Changes of the `fast` preset, one at a time (METHOD §4).
     public static let ablations: [ExperimentMethod] = [
-        network("base", "preset fast", seeds: 2) { _ in },
+        network("base", "preset fast, without self-training", seeds: 2) { _ in },
         network("no-prior", "no darkness prior") { $0.architecture.prior = nil },
         network("one-level", "one level of 5 convolutions of 16: sees 13 µm") {
             $0.architecture.widths = [16]

@@ -25,8 +25,11 @@ public struct ExperimentResult: Codable, Sendable {
     public var unsplitCells: CellScore?
     /// Correlation of μ and η on held-out regions of the training slides.
     public var heldOutCorrelation: Double?
+    /// Of the network itself; its teachers' are their own.
     public var trainingSeconds: Double = 0
     public var steps: Int = 0
+    /// Changes with what was asked of the job: a result of other settings is not taken for this one's.
+    public var identity: String?
 
     /// Found cells against true ones, within 4 µm.
     public struct CellScore: Codable, Sendable {
@@ -100,10 +103,32 @@ public struct LymphocyteExperiment: Sendable {
 
     func folder(_ job: Job) -> URL { work.appendingPathComponent(job.name, isDirectory: true) }
 
-    /// The result of a job, if it is done.
+    /// The result of a job, if it is done with these settings.
     public func result(_ job: Job) -> ExperimentResult? {
         (try? Data(contentsOf: folder(job).appendingPathComponent("result.json")))
             .flatMap { try? JSONDecoder().decode(ExperimentResult.self, from: $0) }
+            .flatMap { result in (try? identity(job)) == result.identity ? result : nil }
+    }
+
+    /// Settings, priors, slides, steps and program of a job.
+    private func identity(_ job: Job) throws -> String {
+        var configuration = TrainingPreset.fast.lymphocytes(seed: job.seed)
+        var source = ExperimentMethod.PriorSource.counts
+        if case .network(let change, let own) = job.method.kind {
+            configuration.members = members
+            configuration.selfTraining = false
+            try change(&configuration)
+            source = own
+        }
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys]
+        var fingerprint = Fingerprint()
+        fingerprint.add(try encoder.encode(configuration))
+        fingerprint.add(try Data(contentsOf: data.counts(job.fold)))
+        fingerprint.add(
+            "\(job.name) \(job.method.kindName) \(source) \(steps) \(job.fold.training) \(GraticuleVersion.current)"
+                .utf8)
+        return fingerprint.text
     }
 
     /// Does what is not done yet. A job that fails costs itself only.
@@ -116,8 +141,9 @@ public struct LymphocyteExperiment: Sendable {
             report(.begun(job, number: index + 1, of: open.count))
             let start = Date()
             do {
-                try FileManager.default.createDirectory(at: folder(job), withIntermediateDirectories: true)
-                let result = try run(job) { report(.progress(job, text: $0)) }
+                try prepareFolder(job)
+                var result = try run(job) { report(.progress(job, text: $0)) }
+                result.identity = try identity(job)
                 let encoder = JSONEncoder()
                 encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
                 try AtomicFile.write(
@@ -129,6 +155,17 @@ public struct LymphocyteExperiment: Sendable {
             }
         }
         return isComplete
+    }
+
+    /// Makes the job's folder; what other settings left there would only stop the training, and is removed.
+    private func prepareFolder(_ job: Job) throws {
+        let file = folder(job).appendingPathComponent("identity.txt")
+        let wanted = try identity(job)
+        if let found = try? String(contentsOf: file, encoding: .utf8), found != wanted {
+            try FileManager.default.removeItem(at: folder(job))
+        }
+        try FileManager.default.createDirectory(at: folder(job), withIntermediateDirectories: true)
+        try AtomicFile.write(Data(wanted.utf8), to: file)
     }
 
     private func run(_ job: Job, progress: (String) -> Void) throws -> ExperimentResult {
@@ -202,12 +239,12 @@ public struct LymphocyteExperiment: Sendable {
         let set = try TrainingSet(
             slides: slides, encoding: encoding, configuration: configuration, priors: priors,
             coarseClasses: CoarseClasses())
-        let network = try madeNetwork(job, set: set, priors: priors, progress: progress)
+        let (network, temperature) = try madeNetwork(job, set: set, priors: priors, progress: progress)
         let validation = try ValidationMetrics.measure(network, batches: set.validationBatches(), priors: priors)
         let description = ModelDescription(
             architecture: configuration.architecture, labels: priors.labels, inputEncoding: encoding.rawValue,
             micronsPerPixel: Training.micronsPerPixel, priors: priors, training: configuration, slides: set.summary,
-            steps: 0, validation: validation, versions: [:])
+            steps: steps, temperature: temperature, validation: validation, versions: [:])
         let folder = folder(job).appendingPathComponent("model", isDirectory: true)
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         try AtomicFile.write(try JSONEncoder().encode(description), to: ModelFolder(folder).description)
@@ -217,13 +254,15 @@ public struct LymphocyteExperiment: Sendable {
 
     private func madeNetwork(
         _ job: Job, set: TrainingSet, priors: LabelPriors, progress: (String) -> Void
-    ) throws -> any SegmentationNetwork {
+    ) throws -> (network: any SegmentationNetwork, temperature: Double) {
         func model(_ method: String, seed: UInt64) -> URL {
             work.appendingPathComponent("\(job.fold.name)/\(method)-\(seed)/model", isDirectory: true)
         }
         func pair(of method: String) throws -> [UNet] {
             // The seed after the last of the method is its first.
-            let count = UInt64(max(1, methods.first { $0.name == method }?.seeds ?? job.method.seeds))
+            let all = ExperimentMethod.comparison + ExperimentMethod.ablations
+            let count = UInt64(all.first { $0.name == method }?.seeds ?? 1)
+            guard count > 1 else { throw WorkError(.input, "'\(method)' has a single seed and makes no pair") }
             let next = firstSeed + (job.seed - firstSeed + 1) % count
             return try [job.seed, next].flatMap { seed in
                 let folder = ModelFolder(model(method, seed: seed))
@@ -236,7 +275,7 @@ public struct LymphocyteExperiment: Sendable {
             let members = try pair(of: method)
             let temperature = try TemperatureScaling.fit(
                 TorchSegmentationNetwork(members), batches: set.validationBatches(), priors: priors)
-            return TorchSegmentationNetwork(members, temperature: temperature)
+            return (TorchSegmentationNetwork(members, temperature: temperature), temperature)
         case .student(let method):
             let configuration = TrainingPreset.fast.lymphocytes(seed: job.seed).student
             let trainer = try Trainer(
@@ -250,7 +289,7 @@ public struct LymphocyteExperiment: Sendable {
             let networks = try own.networks(members: 1, architecture: configuration.architecture)
             let temperature = try TemperatureScaling.fit(
                 TorchSegmentationNetwork(networks), batches: set.validationBatches(), priors: priors)
-            return TorchSegmentationNetwork(networks, temperature: temperature)
+            return (TorchSegmentationNetwork(networks, temperature: temperature), temperature)
         default: break
         }
         let channel = set.encoding.hematoxylinChannel
@@ -259,8 +298,9 @@ public struct LymphocyteExperiment: Sendable {
             seed: job.seed
         ) { progress("mixture, round \($0) of \($1)") }
         let mixture = try MixtureNetwork(posterior)
-        guard case .blend = job.method.kind else { return mixture }
-        return BlendedNetwork(try SegmentationModel(model("sr", seed: job.seed)).network, mixture, weight: 0.5)
+        guard case .blend = job.method.kind else { return (mixture, 1) }
+        let network = try SegmentationModel(model("sr", seed: job.seed)).network
+        return (BlendedNetwork(network, mixture, weight: 0.5), 1)
     }
 
     // MARK: Scoring
@@ -340,8 +380,10 @@ public struct LymphocyteExperiment: Sendable {
                 try set.image(of: $0, workingMicronsPerPixel: Training.micronsPerPixel)
             }
             let truth = set.patches.map(\.isLymphocyte)
+            // The field before '#': neighbouring patches overlap.
+            let fields = set.patches.compactMap { $0.source.map { String($0.prefix { $0 != "#" }) } }
             let scores = try rival.scores(
-                of: images, isPositive: truth, unlabelled: unlabelled, encoding: encoding,
+                of: images, isPositive: truth, groups: fields, unlabelled: unlabelled, encoding: encoding,
                 micronsPerPixel: Training.micronsPerPixel, seed: job.seed)
             // One score a patch: what the centre and the disc are to a network that labels pixels.
             let auc = try AreaUnderCurve(scores: scores, isPositive: truth)

@@ -21,12 +21,14 @@ public enum PatchRival: String, Sendable {
     /// The score of every patch by what was learnt from the other folds.
     ///
     /// - Parameters:
+    ///   - groups: where each patch was cut from; patches of one place stay in one fold.
     ///   - unlabelled: square images of ``side`` for pretraining.
     func scores(
-        of images: [RGBImage], isPositive: [Bool], unlabelled: [RGBImage], encoding: InputEncoding,
+        of images: [RGBImage], isPositive: [Bool], groups: [String], unlabelled: [RGBImage], encoding: InputEncoding,
         micronsPerPixel: Double, seed: UInt64
     ) throws -> [Double] {
-        let validation = CrossValidation(isPositive: isPositive, folds: PatchRival.folds, seed: seed)
+        let validation = CrossValidation(
+            isPositive: isPositive, groups: groups, folds: PatchRival.folds, seed: seed)
         if self == .supportVectorMachine {
             let features = images.map { NucleusFeatures.features(of: $0, micronsPerPixel: micronsPerPixel) }
             return try validation.scores { training, testing in
@@ -42,6 +44,9 @@ public enum PatchRival: String, Sendable {
             let (positives, negatives) = (
                 training.filter { isPositive[$0] }, training.filter { !isPositive[$0] }
             )
+            guard !positives.isEmpty, !negatives.isEmpty else {
+                throw WorkError(.input, "a fold leaves no patches of one class to learn from")
+            }
             try classifier.train(steps: PatchRival.steps) { step in
                 var generator = SeededGenerator(seed: seed, stream: UInt64(step))
                 let chosen = (0..<PatchRival.batch).map { index in
@@ -61,6 +66,7 @@ public enum PatchRival: String, Sendable {
     }
 
     private func pretrain(_ images: [RGBImage], encoding: InputEncoding, seed: UInt64) throws -> SparseAutoencoder {
+        guard !images.isEmpty else { throw WorkError(.input, "there are no unlabelled patches to learn from") }
         let autoencoder = try SparseAutoencoder(channels: encoding.channels, seed: seed)
         try autoencoder.train(steps: PatchRival.pretrainingSteps) { step in
             var generator = SeededGenerator(seed: seed ^ 0x6165, stream: UInt64(step))

@@ -80,8 +80,10 @@ struct SlideMap {
         return places.map { place in
             let (cx, cy) = (frame.working(place.x), frame.working(place.y))
             var (sum, dark, count) = (0.0, 0.0, 0.0)
-            for y in max(0, Int(cy) - reach)...max(0, min(frame.height - 1, Int(cy) + reach)) {
-                for x in max(0, Int(cx) - reach)...max(0, min(frame.width - 1, Int(cx) + reach)) {
+            let rows = (Int(cy) - reach..<Int(cy) + reach + 1).clamped(to: 0..<frame.height)
+            let columns = (Int(cx) - reach..<Int(cx) + reach + 1).clamped(to: 0..<frame.width)
+            for y in rows {
+                for x in columns {
                     let (dx, dy) = (Double(x) + 0.5 - cx, Double(y) + 0.5 - cy)
                     guard dx * dx + dy * dy <= radius * radius else { continue }
                     sum += Double(logOdds[x, y])
