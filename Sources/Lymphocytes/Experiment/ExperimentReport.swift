@@ -68,7 +68,20 @@ public struct ExperimentReport: Sendable {
             "Every network: preset `fast`, \(experiment.members) network of \(experiment.steps) steps, priors from counts of five regions a class unless a row says otherwise.",
         ]
         lines += study == .comparison ? comparison() : ablations()
-        for chart in charts { lines += ["", "![\(chart.caption)](\(chart.name))"] }
+        let open = experiment.jobs.filter { experiment.result($0) == nil }.map { "`\($0.name)`" }
+        if !open.isEmpty {
+            lines += ["", "Not done yet; the same command goes on with them: \(open.joined(separator: ", "))."]
+        }
+        // Previews show tissue that is not ours to pass on: they are written, not linked, and git ignores them.
+        for chart in charts where !chart.name.hasPrefix("previews") {
+            lines += ["", "![\(chart.caption)](\(chart.name))"]
+        }
+        if charts.contains(where: { $0.name.hasPrefix("previews") }) {
+            lines += [
+                "",
+                "The same regions as each method sees them are in `previews-*.png` beside this page where it was made; their tissue is CoNSeP's and not in the repository.",
+            ]
+        }
         return lines
     }
 
