@@ -49,17 +49,19 @@ public struct Training: Sendable {
 
     /// Trains up to `steps` and writes the model folder; slides that cannot be used are left out and reported.
     public func run(steps: Int, resume: Bool, report: (Event) -> Void) throws -> Outcome {
-        var whole = self
-        let classes = CoarseClasses().count
-        let known = try priors ?? LabelPriors.defaultCurve(label: "lymphocyte", classCount: classes)
-        // A constant stays one only without the fixed term.
-        if configuration.criterion.constantLabel(priors: known) != nil { whole.configuration.architecture.prior = nil }
-        return try whole.runChecked(steps: steps, resume: resume, report: report)
-    }
-
-    private func runChecked(steps: Int, resume: Bool, report: (Event) -> Void) throws -> Outcome {
         let coarseClasses = CoarseClasses()
         let priors = try self.priors ?? LabelPriors.defaultCurve(label: "lymphocyte", classCount: coarseClasses.count)
+        var checked = self
+        // A constant stays one only without the fixed term.
+        if configuration.criterion.constantLabel(priors: priors) != nil {
+            checked.configuration.architecture.prior = nil
+        }
+        return try checked.run(steps: steps, resume: resume, priors: priors, classes: coarseClasses, report: report)
+    }
+
+    private func run(
+        steps: Int, resume: Bool, priors: LabelPriors, classes coarseClasses: CoarseClasses, report: (Event) -> Void
+    ) throws -> Outcome {
         guard priors.classCount == coarseClasses.count else {
             throw WorkError(
                 .input, "the priors have \(priors.classCount) classes, the heatmaps \(coarseClasses.count)")
