@@ -18,8 +18,8 @@ public struct TrainingConfiguration: Codable, Equatable, Sendable {
     public var batchSize: Int
     /// Steps of each member where the command line gives none.
     public var steps: Int
-    /// Networks trained one after another from different seeds; their log-odds are averaged. What coarse labels leave
-    /// open, each fills in differently, and the average is better than any of them (METHOD §4.5).
+    /// Networks trained one after another from different seeds; their probabilities are averaged. What coarse
+    /// labels leave open, each fills in differently, and the average is better than any of them (METHOD §4.5).
     public var members: Int
     /// Whether one more network is trained on what the members find (``Criterion/selfTraining(_:)``) and kept in their place.
     public var selfTraining: Bool = false
