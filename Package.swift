@@ -50,13 +50,17 @@ let package = Package(
         .systemLibrary(name: "CCairo", pkgConfig: "cairo", providers: [.apt(["libcairo2-dev"])]),
         .target(name: "CTorch", cxxSettings: torchHeaders, linkerSettings: torchLibraries),
 
+        .target(name: "COneDNN", linkerSettings: [.linkedLibrary("dnnl")]),
+
         // ground
+        .target(name: "OneDNN", dependencies: ["COneDNN"], swiftSettings: house),
         .target(name: "Torch", dependencies: ["CTorch"], swiftSettings: house),
         .target(name: "Raster", dependencies: ["CTIFF", "CPNG", "CTurboJPEG", "CCairo"], swiftSettings: house),
         .target(name: "WholeSlide", dependencies: ["COpenSlide", "CZlib", "Raster"], swiftSettings: house),
 
         // method
-        .target(name: "LabelSuperResolution", dependencies: ["Torch", "Raster", "CSVM"], swiftSettings: house),
+        .target(
+            name: "LabelSuperResolution", dependencies: ["Torch", "OneDNN", "Raster", "CSVM"], swiftSettings: house),
 
         // store
         .target(

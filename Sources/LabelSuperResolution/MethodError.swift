@@ -21,4 +21,7 @@ public struct MethodError: Error, CustomStringConvertible, Sendable {
     }
 
     public var description: String { message }
+
+    static let notANumber = MethodError(
+        .model, "the network gives values that are no numbers: its weights are damaged; train it again")
 }

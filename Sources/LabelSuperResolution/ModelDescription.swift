@@ -24,6 +24,8 @@ public struct ModelDescription: Codable, Sendable {
     public var temperature: Double
     /// Of the last validation on held-out blocks.
     public var validation: ValidationMetrics?
+    /// Of each member, for inference in bytes; nil where there was nothing to find it on.
+    public var quantizations: [Quantization]?
     /// Versions of the programs that made it.
     public var versions: [String: String]
 
@@ -43,7 +45,8 @@ public struct ModelDescription: Codable, Sendable {
     public init(
         architecture: UNetArchitecture, labels: [String], inputEncoding: String, micronsPerPixel: Double,
         priors: LabelPriors, training: TrainingConfiguration, slides: [TrainingSlide], steps: Int,
-        temperature: Double = 1, validation: ValidationMetrics?, versions: [String: String]
+        temperature: Double = 1, validation: ValidationMetrics?, quantizations: [Quantization]? = nil,
+        versions: [String: String]
     ) {
         format = ModelDescription.currentFormat
         self.architecture = architecture
@@ -57,6 +60,7 @@ public struct ModelDescription: Codable, Sendable {
         self.steps = steps
         self.temperature = temperature
         self.validation = validation
+        self.quantizations = quantizations
         self.versions = versions
     }
 }

@@ -78,14 +78,31 @@ public struct ModelFolder: Sendable {
 
     /// Loads the network for inference.
     ///
-    /// - Throws: ``MethodError`` or ``TorchError`` where files are missing, cut off or of another architecture.
-    public func load(device: Device = .cpu) throws -> (network: TorchSegmentationNetwork, description: ModelDescription)
-    {
+    /// - Throws: ``MethodError`` or ``TorchError`` where files are missing, cut off or of another architecture, or where
+    ///   bytes are asked for and the model has no scales for them.
+    public func load(
+        device: Device = .cpu, engine: InferenceEngine = .automatic
+    ) throws -> (network: any SegmentationNetwork, description: ModelDescription) {
         let description = try readDescription()
         let members = try (0..<description.members).map { _ in try UNet(description.architecture, seed: 0) }
         try Safetensors.read(weights, into: ModelFolder.named(members))
-        let placed = try device == .cpu ? members : members.map { try $0.copied(to: device) }
-        return (TorchSegmentationNetwork(placed, temperature: description.temperature, device: device), description)
+        let quantizations = description.quantizations
+        let network: any SegmentationNetwork
+        switch engine.chosen(device: device, quantizations: quantizations) {
+        case .libtorch, .automatic:
+            let placed = try device == .cpu ? members : members.map { try $0.copied(to: device) }
+            network = TorchSegmentationNetwork(placed, temperature: description.temperature, device: device)
+        case .oneDNN(.float32):
+            network = try OneDNNSegmentationNetwork(members, temperature: description.temperature)
+        case .oneDNN(.int8):
+            guard let quantizations else {
+                throw MethodError(
+                    .model, "\(url.path) has no scales for inference in bytes: train it again, or use --precision fp32")
+            }
+            network = try OneDNNSegmentationNetwork(
+                members, temperature: description.temperature, quantizations: quantizations)
+        }
+        return (network, description)
     }
 
     /// Folder in which a member of an ensemble is trained, 1, 2, …

@@ -54,10 +54,7 @@ public final class TorchSegmentationNetwork: SegmentationNetwork, @unchecked Sen
     }
 
     private func checked(_ values: [Float]) throws -> [Float] {
-        guard values.allSatisfy(\.isFinite) else {
-            throw MethodError(
-                .model, "the network gives values that are no numbers: its weights are damaged; train it again")
-        }
+        guard values.allSatisfy(\.isFinite) else { throw MethodError.notANumber }
         return values
     }
 

@@ -113,7 +113,7 @@ public enum TrainingPreset: String, CaseIterable, Sendable {
                     inputChannels: inputChannels, labels: labels, widths: [16, 32], convolutionsPerLevel: 2,
                     batchNormMomentum: 0.1, stride: 2),
                 optimizer: .adam, learningRate: 2e-3, schedule: .cosine(warmup: 50, length: 600), batchSize: 6,
-                steps: 600, members: 2, selfTraining: true, gradientNorm: 1, averaging: 0.99,
+                steps: 600, members: 3, selfTraining: true, gradientNorm: 1, averaging: 0.99,
                 criterion: .statisticsMatching(StatisticsMatching(epsilon: 0.03, logWeight: 0.3)), coarseWeight: 1,
                 fineWeight: 0, pixelWeight: 1,
                 colorLabelFraction: 0.2, colorDarkestMultiple: 1.5, frequencyExponent: 0.5, stainJitter: 0.3, seed: seed

@@ -14,9 +14,9 @@ public struct SegmentationModel: Sendable {
     /// Loads a model folder.
     ///
     /// - Throws: where the folder is incomplete, cut off, or no lymphocyte model.
-    public init(_ folder: URL, device: Device = .cpu) throws {
+    public init(_ folder: URL, device: Device = .cpu, engine: InferenceEngine = .automatic) throws {
         let files = ModelFolder(folder)
-        let loaded = try files.load(device: device)
+        let loaded = try files.load(device: device, engine: engine)
         network = loaded.network
         description = loaded.description
         encoding = try InputEncoding(of: loaded.description)

@@ -79,12 +79,12 @@ public struct Training: Sendable {
         let folder = ModelFolder(output)
         try folder.create()
         report(.ready(slides: set.summary, regionsPerClass: set.regionsPerClass, priors: priors))
-        let (validation, temperature) = try trainMembers(
+        let (validation, temperature, quantizations) = try trainMembers(
             folder, set: set, priors: priors, steps: steps, resume: resume, report: report)
         let model = ModelDescription(
             architecture: configuration.architecture, labels: priors.labels, inputEncoding: encoding.rawValue,
             micronsPerPixel: Training.micronsPerPixel, priors: priors, training: configuration, slides: set.summary,
-            steps: steps, temperature: temperature, validation: validation,
+            steps: steps, temperature: temperature, validation: validation, quantizations: quantizations,
             versions: [
                 "graticule": GraticuleVersion.current, "libtorch": TorchRuntime.version,
                 "openslide": Slide.libraryVersion,
@@ -97,10 +97,10 @@ public struct Training: Sendable {
 
     /// Trains each member in its own folder, the only one in the model folder itself, and joins their weights.
     ///
-    /// - Returns: the temperature of the whole and its validation.
+    /// - Returns: the temperature of the whole, its validation, and the members' scales for inference in bytes.
     private func trainMembers(
         _ folder: ModelFolder, set: TrainingSet, priors: LabelPriors, steps: Int, resume: Bool, report: (Event) -> Void
-    ) throws -> (validation: ValidationMetrics?, temperature: Double) {
+    ) throws -> (validation: ValidationMetrics?, temperature: Double, quantizations: [Quantization]?) {
         let members = configuration.members
         let isStudent = configuration.selfTraining
         let count = members + (isStudent ? 1 : 0)
@@ -133,7 +133,11 @@ public struct Training: Sendable {
             try fitsTemperature
             ? TemperatureScaling.fit(TorchSegmentationNetwork(networks), batches: batches, priors: priors) : 1
         let whole = TorchSegmentationNetwork(networks, temperature: temperature)
-        return (try ValidationMetrics.measure(whole, batches: batches, priors: priors), temperature)
+        let validation = try ValidationMetrics.measure(whole, batches: batches, priors: priors)
+        let quantizations = try networks.compactMap {
+            try Quantization.calibrate($0, batches: batches, threshold: validation?.threshold ?? 0.5)
+        }
+        return (validation, temperature, quantizations.count == networks.count ? quantizations : nil)
     }
 
     private func openSlides(

@@ -56,7 +56,7 @@ public struct BatchNorm2d {
     public let runningVariance: Tensor
     let momentum: Double
     /// PyTorch's default; kept so that weights mean the same in both.
-    static let epsilon = 1e-5
+    public static let epsilon = 1e-5
 
     /// - Parameter momentum: the share of each batch in the running statistics.
     public init(channels: Int, momentum: Double, device: Device = .cpu) throws(TorchError) {

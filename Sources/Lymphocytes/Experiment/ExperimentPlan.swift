@@ -65,8 +65,8 @@ public struct ExperimentMethod: Sendable {
         case rival(PatchRival)
         /// Two networks of another method, of this seed and the next (the first after the last), averaged.
         case pair(of: String)
-        /// One network more that learns from such a pair: what `fast` does.
-        case student(of: String)
+        /// One network more that learns from so many networks of another method, of this seed and those after: what `fast` does.
+        case student(of: String, teachers: Int = 2)
     }
 
     /// Where the priors of a network come from.
@@ -90,7 +90,7 @@ public struct ExperimentMethod: Sendable {
         case .blend: "blend"
         case .rival(let rival): rival.rawValue
         case .pair(let method): "pair of \(method)"
-        case .student(let method): "student of \(method)"
+        case .student(let method, let teachers): "student of \(teachers) \(method)"
         }
     }
 
@@ -131,7 +131,7 @@ public struct ExperimentMethod: Sendable {
             configuration.fineFraction = 0.1
         },
         ExperimentMethod(
-            name: "sr-self", title: "SR, self-trained (`fast`)", seeds: 3, kind: .student(of: "sr")),
+            name: "sr-self", title: "SR, self-trained (`fast`)", seeds: 3, kind: .student(of: "sr", teachers: 3)),
         ExperimentMethod(name: "sr-pair", title: "SR, two networks averaged", seeds: 3, kind: .pair(of: "sr")),
         ExperimentMethod(name: "hr-pair", title: "HR, two networks averaged", seeds: 3, kind: .pair(of: "hr")),
         network("sr-true-priors", "SR, true priors", priors: .masks) { _ in },
@@ -146,7 +146,7 @@ public struct ExperimentMethod: Sendable {
 
     /// Changes of the `fast` preset, one at a time (METHOD §4).
     public static let ablations: [ExperimentMethod] = [
-        network("base", "preset fast, without self-training", seeds: 2) { _ in },
+        network("base", "preset fast, without self-training", seeds: 3) { _ in },
         network("no-prior", "no darkness prior") { $0.architecture.prior = nil },
         network("one-level", "one level of 5 convolutions of 16: sees 13 µm") {
             $0.architecture.widths = [16]
@@ -186,6 +186,12 @@ public struct ExperimentMethod: Sendable {
         network("three-levels", "three levels (16, 16, 32), stride 2") { $0.architecture.widths = [16, 16, 32] },
         network("two-members", "two networks, averaged") { $0.members = 2 },
         ExperimentMethod(
-            name: "self", title: "self-training on two networks (`fast`)", seeds: 1, kind: .student(of: "base")),
+            name: "self", title: "self-training on two networks", seeds: 2, kind: .student(of: "base")),
+        ExperimentMethod(
+            name: "self-three", title: "self-training on three networks (`fast`)", seeds: 1,
+            kind: .student(of: "base", teachers: 3)),
+        ExperimentMethod(
+            name: "self-again", title: "self-training on two self-trained networks", seeds: 1,
+            kind: .student(of: "self")),
     ]
 }

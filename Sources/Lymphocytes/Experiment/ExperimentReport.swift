@@ -144,7 +144,7 @@ public struct ExperimentReport: Sendable {
         }
         var lines = [
             "", "## Means over seeds, then over both folds", "",
-            "Methods that are done on one fold only are left out. The seeds of `sr-self` and of the pairs share networks, so they are not independent; `sr-self` costs three trainings, `hr` and `sr` one.",
+            "Methods that are done on one fold only are left out. The seeds of `sr-self` and of the pairs share networks, so they are not independent; `sr-self` costs four trainings, `hr` and `sr` one.",
             "", "| method | natural | hard | cell F1 |", "|---|---|---|---|",
         ]
         let everything = experiment.methods.flatMap { results($0) }

@@ -223,7 +223,8 @@ public struct LymphocyteExperiment: Sendable {
                         step.secondsPerStep, step.secondsLeft))
             }
         }
-        return try SegmentationModel(output)
+        // Methods are compared in 32 bits; what bytes cost is measured by itself.
+        return try SegmentationModel(output, engine: .oneDNN(.float32))
     }
 
     /// What is no network of its own: the self-similarity posterior, alone or times the network of `sr`, or a pair.
@@ -258,13 +259,14 @@ public struct LymphocyteExperiment: Sendable {
         func model(_ method: String, seed: UInt64) -> URL {
             work.appendingPathComponent("\(job.fold.name)/\(method)-\(seed)/model", isDirectory: true)
         }
-        func pair(of method: String) throws -> [UNet] {
+        func networks(of method: String, count wanted: Int) throws -> [UNet] {
             // The seed after the last of the method is its first.
             let all = ExperimentMethod.comparison + ExperimentMethod.ablations
             let count = UInt64(all.first { $0.name == method }?.seeds ?? 1)
-            guard count > 1 else { throw WorkError(.input, "'\(method)' has a single seed and makes no pair") }
-            let next = firstSeed + (job.seed - firstSeed + 1) % count
-            return try [job.seed, next].flatMap { seed in
+            guard count >= wanted else {
+                throw WorkError(.input, "'\(method)' has \(count) seeds, \(wanted) are needed")
+            }
+            return try (0..<UInt64(wanted)).map { firstSeed + (job.seed - firstSeed + $0) % count }.flatMap { seed in
                 let folder = ModelFolder(model(method, seed: seed))
                 let description = try folder.readDescription()
                 return try folder.networks(members: description.members, architecture: description.architecture)
@@ -272,14 +274,15 @@ public struct LymphocyteExperiment: Sendable {
         }
         switch job.method.kind {
         case .pair(let method):
-            let members = try pair(of: method)
+            let members = try networks(of: method, count: 2)
             let temperature = try TemperatureScaling.fit(
                 TorchSegmentationNetwork(members), batches: set.validationBatches(), priors: priors)
             return (TorchSegmentationNetwork(members, temperature: temperature), temperature)
-        case .student(let method):
+        case .student(let method, let teachers):
             let configuration = TrainingPreset.fast.lymphocytes(seed: job.seed).student
             let trainer = try Trainer(
-                configuration: configuration, priors: priors, source: set, teachers: pair(of: method))
+                configuration: configuration, priors: priors, source: set,
+                teachers: networks(of: method, count: teachers))
             let own = ModelFolder(folder(job).appendingPathComponent("model", isDirectory: true))
             try own.create()
             try trainer.train(into: own, steps: steps, resume: true, preview: { _, _ in }) { step in
@@ -299,7 +302,7 @@ public struct LymphocyteExperiment: Sendable {
         ) { progress("mixture, round \($0) of \($1)") }
         let mixture = try MixtureNetwork(posterior)
         guard case .blend = job.method.kind else { return (mixture, 1) }
-        let network = try SegmentationModel(model("sr", seed: job.seed)).network
+        let network = try SegmentationModel(model("sr", seed: job.seed), engine: .oneDNN(.float32)).network
         return (BlendedNetwork(network, mixture, weight: 0.5), 1)
     }
 

@@ -1,0 +1,135 @@
+internal import Foundation
+internal import OneDNN
+
+/// Inference on CPUs with oneDNN, by one network or by several whose probabilities are averaged.
+///
+/// Each image is computed by one thread, so that several calls at once (one a tile) keep all cores busy and a pixel's value
+/// does not depend on how many there are.
+///
+/// `@unchecked Sendable`: the plans are handed out one to a caller, under a lock; everything else is constant.
+public final class OneDNNSegmentationNetwork: SegmentationNetwork, @unchecked Sendable {
+    private struct Size: Hashable {
+        let height: Int
+        let width: Int
+    }
+
+    private let members: [FoldedUNet]
+    private let quantizations: [Quantization?]
+    private let temperature: Float
+    private let lock = NSLock()
+    private var idle: [(size: Size, plans: [UNetPlan])] = []
+    /// Plans that wait for their next image; more would hold memory for sizes that do not come again.
+    private let mostIdle = max(2, ProcessInfo.processInfo.activeProcessorCount)
+
+    public let gridMultiple: Int
+    public let halo: Int
+    public let precision: InferencePrecision
+
+    /// - Parameters:
+    ///   - temperature: divides the log-odds of the whole; see ``TemperatureScaling``.
+    ///   - quantizations: of each member, for inference in bytes; nil for 32 bits.
+    public init(_ networks: [UNet], temperature: Double = 1, quantizations: [Quantization]? = nil) throws {
+        precondition(!networks.isEmpty, "an ensemble has at least one member")
+        members = try networks.map { try FoldedUNet($0) }
+        // ReLU makes zeros of what is no number, so the output would not tell.
+        guard members.allSatisfy(\.isFinite) else { throw MethodError.notANumber }
+        guard quantizations.map({ $0.count == networks.count }) ?? true else {
+            throw MethodError(.model, "the model has \(networks.count) networks, but other numbers of byte scales")
+        }
+        for (member, found) in zip(members, quantizations ?? []) {
+            let layers = member.down.flatMap(\.self).count + member.up.flatMap(\.self).count
+            guard found.limits.count == layers, found.inputLimits.count == member.architecture.inputChannels,
+                (found.limits + found.inputLimits).allSatisfy({ $0.isFinite && $0 > 0 })
+            else { throw MethodError(.model, "the model's byte scales do not fit its network") }
+        }
+        self.quantizations = quantizations ?? [Quantization?](repeating: nil, count: networks.count)
+        precision = quantizations == nil ? .float32 : .int8
+        self.temperature = Float(temperature)
+        gridMultiple = networks[0].architecture.gridMultiple
+        halo = networks[0].architecture.halo
+    }
+
+    public func logOdds(_ batch: ImageBatch) throws -> [Float] {
+        let size = Size(height: batch.height, width: batch.width)
+        let (pixels, length) = (batch.height * batch.width, batch.channels * batch.height * batch.width)
+        let failure = Failure()
+        let result = [Float](unsafeUninitializedCapacity: batch.count * pixels) { buffer, count in
+            batch.values.withUnsafeBufferPointer { values in
+                guard let first = values.baseAddress, let target = buffer.baseAddress else { return }
+                // Each image has its own part of both.
+                nonisolated(unsafe) let (input, output) = (first, target)
+                // A single image stays on the caller's thread.
+                DispatchQueue.concurrentPerform(iterations: batch.count) { image in
+                    failure.catching {
+                        try self.run(input + image * length, size: size, into: output + image * pixels)
+                    }
+                }
+            }
+            count = batch.count * pixels
+        }
+        if let error = failure.error { throw error }
+        return result
+    }
+
+    private func run(_ image: UnsafePointer<Float>, size: Size, into result: UnsafeMutablePointer<Float>) throws {
+        let plans = try takePlans(size)
+        defer { give(plans, size) }
+        let pixels = size.height * size.width
+        try plans[0].run(image, into: result)
+        if plans.count > 1 {
+            // p and 1 − p are summed apart: near 1, p alone would lose what log-odds still tell.
+            var (present, absent) = ([Float](repeating: 0, count: pixels), [Float](repeating: 0, count: pixels))
+            for (index, plan) in plans.enumerated() {
+                if index > 0 { try plan.run(image, into: result) }
+                for i in 0..<pixels {
+                    // Beyond ± 80, e^x leaves float32; a value that is no number stays none.
+                    let value = result[i].isNaN ? result[i] : max(-80, min(80, result[i]))
+                    present[i] += 1 / (1 + exp(-value))
+                    absent[i] += 1 / (1 + exp(value))
+                }
+            }
+            for i in 0..<pixels { result[i] = log(present[i]) - log(absent[i]) }
+        }
+        var isFinite = true
+        for i in 0..<pixels {
+            result[i] /= temperature
+            if !result[i].isFinite { isFinite = false }
+        }
+        guard isFinite else { throw MethodError.notANumber }
+    }
+
+    private func takePlans(_ size: Size) throws -> [UNetPlan] {
+        let waiting: [UNetPlan]? = lock.withLock {
+            idle.lastIndex { $0.size == size }.map { idle.remove(at: $0).plans }
+        }
+        if let waiting { return waiting }
+        return try zip(members, quantizations).map {
+            try UNetPlan($0, height: size.height, width: size.width, quantization: $1)
+        }
+    }
+
+    private func give(_ plans: [UNetPlan], _ size: Size) {
+        lock.withLock {
+            idle.append((size, plans))
+            if idle.count > mostIdle { idle.removeFirst() }
+        }
+    }
+
+    /// The first error of several threads.
+    ///
+    /// `@unchecked Sendable`: the error is read and written under the lock.
+    private final class Failure: @unchecked Sendable {
+        private let lock = NSLock()
+        private var first: (any Error)?
+
+        var error: (any Error)? { lock.withLock { first } }
+
+        func catching(_ body: () throws -> Void) {
+            do {
+                try body()
+            } catch {
+                lock.withLock { if first == nil { first = error } }
+            }
+        }
+    }
+}

@@ -1,0 +1,93 @@
+internal import Foundation
+internal import OneDNN
+internal import Torch
+
+/// The arithmetic of inference.
+public enum InferencePrecision: String, Codable, Sendable, CaseIterable {
+    case float32 = "fp32"
+    /// Bytes: four to five times as fast where the CPU has VNNI.
+    case int8
+}
+
+/// How a network's numbers become bytes: the largest value of each input channel and after each convolution, found on the
+/// held-out regions of the training slides, and how far the result is from that in 32 bits.
+public struct Quantization: Codable, Equatable, Sendable {
+    /// The largest magnitude of each input channel.
+    var inputLimits: [Float]
+    /// The largest value after each convolution, in the order of the layers down and then up, level 0 first.
+    var limits: [Float]
+    /// Mean |p in bytes − p in 32 bits| over the pixels of the regions.
+    public internal(set) var meanDifference: Double
+    /// AUC of the bytes' log-odds where the label is what 32 bits decide: 1 where every threshold could be matched.
+    public internal(set) var agreement: Double
+
+    /// Whether bytes may stand in for 32 bits.
+    public var isFaithful: Bool { meanDifference <= 0.01 && agreement >= 0.995 }
+
+    /// The share of values that a limit holds. What lies beyond is clamped; one stray value must not coarsen all others.
+    static let quantile = 0.99995
+}
+
+extension Quantization {
+    /// Finds the limits of a network on batches, and measures what they cost.
+    ///
+    /// - Parameter threshold: the probability that decides.
+    /// - Returns: nil where there is nothing to measure on.
+    public static func calibrate(_ network: UNet, batches: [BlockBatch], threshold: Double) throws -> Quantization? {
+        let folded = try FoldedUNet(network)
+        guard let first = batches.first else { return nil }
+        let (height, width) = (first.layout.imageSide, first.layout.imageSide)
+        guard height % folded.architecture.gridMultiple == 0 else { return nil }
+        var inputs = [SizeHistogram](repeating: SizeHistogram(), count: folded.architecture.inputChannels)
+        let layers = folded.down.flatMap(\.self).count + folded.up.flatMap(\.self).count
+        var outputs = [SizeHistogram](repeating: SizeHistogram(), count: layers)
+        let plan = try UNetPlan(folded, height: height, width: width, quantization: nil)
+        var images: [[Float]] = []
+        var exact: [[Float]] = []
+        let size = folded.architecture.inputChannels * height * width
+        for batch in batches where batch.layout == first.layout {
+            for image in 0..<batch.count { images.append(Array(batch.input[(image * size)..<((image + 1) * size)])) }
+        }
+        for image in images {
+            for channel in inputs.indices {
+                let magnitudes = image[(channel * height * width)..<((channel + 1) * height * width)].map(abs)
+                inputs[channel].add(magnitudes, count: magnitudes.count)
+            }
+            var result = [Float](repeating: 0, count: height * width)
+            try plan.run(image, into: &result) { index, values, count in outputs[index].add(values, count: count) }
+            exact.append(result)
+        }
+        var found = Quantization(
+            inputLimits: inputs.map { max(1e-6, $0.value(at: quantile)) },
+            limits: outputs.map { max(1e-6, $0.value(at: quantile)) }, meanDifference: 1, agreement: 0.5)
+        try found.measure(
+            UNetPlan(folded, height: height, width: width, quantization: found), images: images, exact: exact,
+            threshold: threshold)
+        return found
+    }
+
+    private mutating func measure(
+        _ plan: UNetPlan, images: [[Float]], exact: [[Float]], threshold: Double
+    ) throws {
+        let limit = Float((threshold / (1 - threshold)).naturalLogarithm)
+        var difference = 0.0
+        var scores: [Double] = []
+        var decisions: [Bool] = []
+        for (image, wanted) in zip(images, exact) {
+            var result = [Float](repeating: 0, count: wanted.count)
+            try plan.run(image, into: &result)
+            for i in wanted.indices { difference += Double(abs(sigmoid(result[i]) - sigmoid(wanted[i]))) }
+            // Every seventh pixel is enough for a rank statistic, and keeps its sorting short.
+            for i in stride(from: 0, to: wanted.count, by: 7) {
+                scores.append(Double(result[i]))
+                decisions.append(wanted[i] >= limit)
+            }
+        }
+        meanDifference = difference / Double(max(1, exact.reduce(0) { $0 + $1.count }))
+        // Without both decisions there is no rank to keep.
+        let isMixed = decisions.contains(true) && decisions.contains(false)
+        agreement = isMixed ? try AreaUnderCurve(scores: scores, isPositive: decisions).value : 1
+    }
+
+    private func sigmoid(_ x: Float) -> Float { 1 / (1 + exp(-x)) }
+}

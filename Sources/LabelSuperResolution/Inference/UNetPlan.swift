@@ -1,0 +1,231 @@
+internal import Foundation
+internal import OneDNN
+
+/// A U-Net made ready for images of one size: convolutions with folded batch norm and fused ReLU on pixels in `HWC`
+/// order, and every buffer, planned once. It runs on the calling thread; each thread has its own.
+final class UNetPlan {
+    private struct Step {
+        let convolution: Convolution
+        let outputChannels: Int
+    }
+
+    private let network: FoldedUNet
+    private let height: Int
+    private let width: Int
+    private let element: Convolution.Element
+    /// Factors of the input planes, where they become bytes.
+    private let inputFactors: [Float]?
+    private let down: [[Step]]
+    private let up: [[Step]]
+    /// Head weights of each output plane, in units of the last buffer's values.
+    private let heads: [(weights: [Float], bias: Float)]
+
+    private let input: PixelBuffer
+    /// Two buffers that take turns within a stage, and the joined input of a stage on the way up.
+    private let turns: [PixelBuffer]
+    private let joined: PixelBuffer
+    /// What each level hands to the way up; the deepest level's is its result.
+    private let kept: [PixelBuffer]
+    private let low: PixelBuffer
+    private let scratch: PixelBuffer
+
+    /// - Parameters:
+    ///   - height: of the images, a multiple of the architecture's grid.
+    ///   - quantization: for bytes; nil for 32 bits.
+    init(_ network: FoldedUNet, height: Int, width: Int, quantization: Quantization?) throws {
+        self.network = network
+        self.height = height
+        self.width = width
+        let shape = network.architecture
+        let isBytes = quantization != nil
+        let element: Convolution.Element = isBytes ? .byte : .float
+        self.element = element
+        let size = isBytes ? 1 : 4
+        let (rows, columns) = (height / shape.stride, width / shape.stride)
+        func pixels(_ level: Int) -> Int { (rows >> level) * (columns >> level) }
+
+        var limits = (quantization?.limits ?? [])[...]
+        inputFactors = quantization.map { $0.inputLimits.map { 127 / $0 } }
+        let inputScales = quantization.map { found in
+            found.inputLimits.flatMap { [Float](repeating: $0 / 127, count: shape.stride * shape.stride) }
+        }
+        /// Makes a stage's steps; `scales` (real value of a byte's step, by input channel) becomes those of its output.
+        func steps(
+            _ layers: [FoldedUNet.Layer], level: Int, scales: inout [Float]?, isFirst: Bool
+        ) throws -> [Step] {
+            try layers.enumerated().map { index, layer in
+                let output = isBytes ? (limits.popFirst() ?? 1) / 255 : 1
+                let values = scales.map { UNetPlan.quantized(layer, inputScales: $0, outputScale: output) }
+                let convolution = try Convolution(
+                    kernel: 3, inputChannels: layer.inputChannels, outputChannels: layer.outputChannels,
+                    height: rows >> level, width: columns >> level,
+                    input: isBytes ? (isFirst && index == 0 ? .signedByte : .byte) : .float, output: element,
+                    weights: values?.weights ?? layer.weights, bias: values?.bias ?? layer.bias,
+                    scales: values?.scales)
+                if isBytes { scales = [Float](repeating: output, count: layer.outputChannels) }
+                return Step(convolution: convolution, outputChannels: layer.outputChannels)
+            }
+        }
+        var scales = inputScales
+        var keptScales: [[Float]?] = []
+        var stagesDown: [[Step]] = []
+        for (level, layers) in network.down.enumerated() {
+            stagesDown.append(try steps(layers, level: level, scales: &scales, isFirst: level == 0))
+            keptScales.append(scales)
+        }
+        // Limits are listed with level 0 first, but the way up begins at the deepest.
+        let perStage = shape.convolutionsPerLevel
+        let upLimits = Array(limits)
+        var stagesUp = [[Step]](repeating: [], count: network.up.count)
+        for level in network.up.indices.reversed() {
+            limits = upLimits.dropFirst(level * perStage).prefix(perStage)
+            var joinedScales = scales.map { $0 + (keptScales[level] ?? []) }
+            stagesUp[level] = try steps(network.up[level], level: level, scales: &joinedScales, isFirst: false)
+            scales = joinedScales
+        }
+        down = stagesDown
+        up = stagesUp
+
+        // For two labels one plane does: their difference.
+        let channels = network.head.inputChannels
+        let rowsOfHead = (0..<shape.labels).map { label in
+            (
+                weights: (0..<channels).map { network.head.weights[label * channels + $0] * (scales?[$0] ?? 1) },
+                bias: network.head.bias[label]
+            )
+        }
+        heads =
+            shape.labels == 2
+            ? [
+                (
+                    zip(rowsOfHead[1].weights, rowsOfHead[0].weights).map { $0 - $1 },
+                    rowsOfHead[1].bias - rowsOfHead[0].bias
+                )
+            ] : rowsOfHead
+
+        let widths = shape.widths
+        input = PixelBuffer(byteCount: pixels(0) * shape.inputChannels * shape.stride * shape.stride * size)
+        let turn =
+            widths.indices.map { level in pixels(level) * max(widths[level], level > 0 ? widths[level - 1] : 0) }
+            .max() ?? 0
+        turns = [PixelBuffer(byteCount: turn * size), PixelBuffer(byteCount: turn * size)]
+        kept = widths.enumerated().map { PixelBuffer(byteCount: pixels($0) * $1 * size) }
+        low = PixelBuffer(byteCount: turn * size)
+        let join = widths.indices.dropLast().map { pixels($0) * (widths[$0] + widths[$0 + 1]) }.max() ?? 0
+        joined = PixelBuffer(byteCount: join * size)
+        scratch = PixelBuffer(
+            byteCount: max(
+                4 * pixels(0) * (1 + (shape.labels == 2 ? 0 : shape.stride * shape.stride * shape.labels)),
+                PixelLoops.discScratch(width: width, radius: shape.prior?.radius ?? 0)))
+    }
+
+    /// Weights as whole numbers, so that (Σ w·x + bias) · scale is the output in its bytes' steps.
+    private static func quantized(
+        _ layer: FoldedUNet.Layer, inputScales: [Float], outputScale: Float
+    ) -> (weights: [Float], bias: [Float], scales: [Float]) {
+        var (weights, bias, scales) = (layer.weights, layer.bias, layer.bias)
+        let inputs = layer.inputChannels
+        for output in 0..<layer.outputChannels {
+            let range = (output * inputs * 9)..<((output + 1) * inputs * 9)
+            // A joined input has channels of different scales: the weights carry them.
+            for i in range { weights[i] *= inputScales[(i - range.lowerBound) / 9] }
+            let largest = range.reduce(Float(0)) { max($0, abs(weights[$1])) }
+            let step = largest > 0 ? largest / 127 : 1
+            for i in range { weights[i] = (weights[i] / step).rounded() }
+            bias[output] = layer.bias[output] / step
+            scales[output] = step / outputScale
+        }
+        return (weights, bias, scales)
+    }
+
+    /// The log-odds of the last label at each pixel.
+    ///
+    /// - Parameters:
+    ///   - planes: the image, `CHW`.
+    ///   - observe: gets every convolution's number and output, in 32 bits only.
+    func run(
+        _ planes: UnsafePointer<Float>, into result: UnsafeMutablePointer<Float>,
+        observe: ((_ index: Int, _ values: UnsafePointer<Float>, _ count: Int) -> Void)? = nil
+    ) throws(OneDNNError) {
+        let shape = network.architecture
+        let (rows, columns) = (height / shape.stride, width / shape.stride)
+        if let inputFactors {
+            PixelLoops.fold(
+                planes, factors: inputFactors, height: height, width: width, side: shape.stride, into: input)
+        } else {
+            PixelLoops.fold(
+                planes, channels: shape.inputChannels, height: height, width: width, side: shape.stride, into: input)
+        }
+        var index = 0
+        func stage(
+            _ steps: [Step], from source: PixelBuffer, to target: PixelBuffer, level: Int
+        ) throws(OneDNNError) {
+            var current = source
+            for (number, step) in steps.enumerated() {
+                let next =
+                    number == steps.count - 1 ? target : (current === turns[0] ? turns[1] : turns[0])
+                try step.convolution.run(current.base, into: next.base)
+                observe?(
+                    index, UnsafePointer(next.floats), (rows >> level) * (columns >> level) * step.outputChannels)
+                index += 1
+                current = next
+            }
+        }
+        for (level, steps) in down.enumerated() {
+            var source = input
+            if level > 0 {
+                PixelLoops.pool(
+                    kept[level - 1], element: element, height: rows >> (level - 1), width: columns >> (level - 1),
+                    channels: shape.widths[level - 1], into: turns[1])
+                source = turns[1]
+            }
+            try stage(steps, from: source, to: kept[level], level: level)
+        }
+        var deepest = kept[down.count - 1]
+        let afterDown = index
+        for level in up.indices.reversed() {
+            PixelLoops.enlarge(
+                deepest, channels: shape.widths[level + 1], joining: kept[level], skipChannels: shape.widths[level],
+                element: element, height: rows >> (level + 1), width: columns >> (level + 1), into: joined)
+            index = afterDown + level * shape.convolutionsPerLevel
+            try stage(up[level], from: joined, to: low, level: level)
+            deepest = low
+        }
+        finish(deepest, planes: planes, into: result)
+    }
+
+    /// The head, the enlargement and the fixed term.
+    private func finish(
+        _ features: PixelBuffer, planes: UnsafePointer<Float>, into result: UnsafeMutablePointer<Float>
+    ) {
+        let shape = network.architecture
+        let (rows, columns) = (height / shape.stride, width / shape.stride)
+        let pixels = height * width
+        func project(_ head: (weights: [Float], bias: Float), into plane: UnsafeMutablePointer<Float>) {
+            let target = shape.stride == 1 ? plane : scratch.floats
+            PixelLoops.project(
+                features, element: element, pixels: rows * columns, weights: head.weights, bias: head.bias,
+                into: target)
+            if shape.stride == 2 { PixelLoops.enlarge(target, height: rows, width: columns, into: plane) }
+        }
+        func addPrior(to plane: UnsafeMutablePointer<Float>) {
+            guard let prior = shape.prior else { return }
+            PixelLoops.addDiscMean(
+                of: planes + prior.channel * pixels, height: height, width: width, radius: prior.radius,
+                weight: Float(prior.weight), scratch: scratch, to: plane)
+        }
+        if heads.count == 1 {
+            project(heads[0], into: result)
+            return addPrior(to: result)
+        }
+        let scores = scratch.floats + rows * columns
+        for (label, head) in heads.enumerated() { project(head, into: scores + label * pixels) }
+        addPrior(to: scores + (heads.count - 1) * pixels)
+        for pixel in 0..<pixels {
+            let others = (0..<(heads.count - 1)).map { scores[$0 * pixels + pixel] }
+            let largest = others.max() ?? 0
+            let sum = others.reduce(Float(0)) { $0 + exp($1 - largest) }
+            result[pixel] = scores[(heads.count - 1) * pixels + pixel] - largest - log(sum)
+        }
+    }
+}
