@@ -24,9 +24,17 @@ public protocol SegmentationNetwork: Sendable {
     /// Pixels around a tile that may change its output, a multiple of the grid.
     var halo: Int { get }
 
+    /// What computes, and how exactly: `onednn-fp32`, `onednn-int8`, `libtorch`. Results of different engines differ in their
+    /// last digits.
+    var engineName: String { get }
+
     /// log p/(1 − p) of the last label against all others at every pixel, image by image and row by row.
     ///
     /// Each image's result is independent of the others in the batch. Log-odds rather than probabilities, which
     /// saturate: ties cost AUC (METHOD §5.9). Height and width must be multiples of ``gridMultiple``.
     func logOdds(_ batch: ImageBatch) throws -> [Float]
+}
+
+extension SegmentationNetwork {
+    public var engineName: String { "libtorch" }
 }

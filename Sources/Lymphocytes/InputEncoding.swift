@@ -27,6 +27,24 @@ public enum InputEncoding: String, Sendable {
         self = encoding
     }
 
+    /// The haematoxylin concentration of a part of an encoded image, for what needs it beside the network.
+    func hematoxylin(
+        in values: [Float], width: Int, height: Int, x: Int, y: Int, ownWidth: Int, ownHeight: Int
+    ) -> Plane<Float> {
+        let start = hematoxylinChannel * width * height
+        return Plane(
+            width: ownWidth, height: ownHeight,
+            values: [Float](unsafeUninitializedCapacity: ownWidth * ownHeight) { buffer, count in
+                for row in 0..<ownHeight {
+                    let source = start + (y + row) * width + x
+                    for column in 0..<ownWidth {
+                        buffer[row * ownWidth + column] = (values[source + column] + 0.5) / stainScale
+                    }
+                }
+                count = ownWidth * ownHeight
+            })
+    }
+
     /// Appends the channels of an image, plane by plane (`CHW`).
     public func append(_ image: RGBImage, to values: inout [Float]) {
         let count = image.width * image.height

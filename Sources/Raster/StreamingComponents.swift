@@ -53,17 +53,24 @@ public struct StreamingComponents: Sendable {
     /// - Parameters:
     ///   - first: the first value of each pixel; a pixel belongs to the mask where it is at least `threshold`.
     ///   - second: the second value of each pixel.
+    ///   - spans: columns outside which no pixel belongs to the mask, in order; nil for all.
     public mutating func append(
-        first: UnsafeBufferPointer<UInt8>, second: UnsafeBufferPointer<UInt8>, threshold: UInt8
+        first: UnsafeBufferPointer<UInt8>, second: UnsafeBufferPointer<UInt8>, threshold: UInt8,
+        within spans: [Range<Int>]? = nil
     ) -> [PixelComponent] {
         let row = Int32(nextRow)
         nextRow += 1
         var current: [(columns: Range<Int32>, component: Int)] = []
         var above = 0
         var x = 0
+        var span = 0
         while x < first.count {
             guard first[x] >= threshold else {
                 x += 1
+                if let spans {
+                    while span < spans.count, spans[span].upperBound <= x { span += 1 }
+                    x = span < spans.count ? max(x, spans[span].lowerBound) : first.count
+                }
                 continue
             }
             let start = x

@@ -13,10 +13,13 @@ public struct SlideRecord: Sendable {
     /// Where the scale comes from: properties, resolution-tags or given.
     public var scaleSource: String
     public var tissueSquareMillimeters: Double
+    /// Corner of the scanned area, from which QuPath counts, level-0 px.
+    public var boundsX: Double
+    public var boundsY: Double
 
     public init(
         name: String, path: String, vendor: String, width: Int, height: Int, micronsPerPixel: Double,
-        scaleSource: String, tissueSquareMillimeters: Double
+        scaleSource: String, tissueSquareMillimeters: Double, boundsX: Double = 0, boundsY: Double = 0
     ) {
         self.name = name
         self.path = path
@@ -26,6 +29,8 @@ public struct SlideRecord: Sendable {
         self.micronsPerPixel = micronsPerPixel
         self.scaleSource = scaleSource
         self.tissueSquareMillimeters = tissueSquareMillimeters
+        self.boundsX = boundsX
+        self.boundsY = boundsY
     }
 }
 
@@ -59,9 +64,12 @@ public struct RunSettings: Sendable {
     public var tileSide: Int
     public var tileRows: Int
     public var programVersion: String
+    /// What computed the probabilities: oneDNN in fp32 or int8, or libtorch.
+    public var engine: String
 
     public init(
-        text: String, level0PerPixel: Double, threshold: Double, tileSide: Int, tileRows: Int, programVersion: String
+        text: String, level0PerPixel: Double, threshold: Double, tileSide: Int, tileRows: Int, programVersion: String,
+        engine: String = ""
     ) {
         self.text = text
         self.level0PerPixel = level0PerPixel
@@ -69,6 +77,7 @@ public struct RunSettings: Sendable {
         self.tileSide = tileSide
         self.tileRows = tileRows
         self.programVersion = programVersion
+        self.engine = engine
     }
 }
 
@@ -94,10 +103,18 @@ public struct TileRecord: Sendable {
     /// Why the tile could not be read; nil where it could.
     public var failure: String?
     public var meanProbability: Double?
+    public var tissueSquareMillimeters: Double?
+    /// Shares of pen and of folded tissue, and how sharp the tissue is; nil where it was not seen.
+    public var pen: Double?
+    public var fold: Double?
+    public var sharpness: Double?
+    /// `pen`, `fold` or `blur`: the tile does not count for densities.
+    public var flag: String?
 
     public init(
         row: Int, column: Int, level0X: Double, level0Y: Double, level0Width: Double, level0Height: Double,
-        failure: String?, meanProbability: Double?
+        failure: String?, meanProbability: Double?, tissueSquareMillimeters: Double? = nil, pen: Double? = nil,
+        fold: Double? = nil, sharpness: Double? = nil, flag: String? = nil
     ) {
         self.row = row
         self.column = column
@@ -107,6 +124,11 @@ public struct TileRecord: Sendable {
         self.level0Height = level0Height
         self.failure = failure
         self.meanProbability = meanProbability
+        self.tissueSquareMillimeters = tissueSquareMillimeters
+        self.pen = pen
+        self.fold = fold
+        self.sharpness = sharpness
+        self.flag = flag
     }
 }
 

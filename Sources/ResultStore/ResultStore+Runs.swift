@@ -52,13 +52,14 @@ extension ResultStore {
             }
             try db.execute(
                 sql: """
-                    INSERT INTO slide (name, path, vendor, width, height, microns_per_pixel, scale_source, tissue_mm2)
-                    VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+                    INSERT INTO slide (name, path, vendor, width, height, microns_per_pixel, scale_source, tissue_mm2,
+                        bounds_x, bounds_y)
+                    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                     ON CONFLICT (name) DO UPDATE SET path = excluded.path, tissue_mm2 = excluded.tissue_mm2
                     """,
                 arguments: [
                     slide.name, slide.path, slide.vendor, slide.width, slide.height, slide.micronsPerPixel,
-                    slide.scaleSource, slide.tissueSquareMillimeters,
+                    slide.scaleSource, slide.tissueSquareMillimeters, slide.boundsX, slide.boundsY,
                 ])
             let slideID =
                 try Int64.fetchOne(db, sql: "SELECT id FROM slide WHERE name = ?", arguments: [slide.name]) ?? 0
@@ -79,11 +80,11 @@ extension ResultStore {
             try db.execute(
                 sql: """
                     INSERT INTO run (slide_id, model_id, settings, status, started_at, program_version, level0_per_pixel,
-                        threshold, tile_side, tile_rows) VALUES (?, ?, ?, 'running', ?, ?, ?, ?, ?, ?)
+                        threshold, tile_side, tile_rows, engine) VALUES (?, ?, ?, 'running', ?, ?, ?, ?, ?, ?, ?)
                     """,
                 arguments: [
                     slideID, model, settings.text, ResultStore.now(), settings.programVersion, settings.level0PerPixel,
-                    settings.threshold, settings.tileSide, settings.tileRows,
+                    settings.threshold, settings.tileSide, settings.tileRows, settings.engine,
                 ])
             let id = db.lastInsertedRowID
             let insert = try db.makeStatement(
@@ -112,15 +113,18 @@ extension ResultStore {
             let insertTile = try db.cachedStatement(
                 sql: """
                     INSERT OR REPLACE INTO tile (run_id, tile_row, tile_column, level0_x, level0_y, level0_width,
-                        level0_height, status, message, mean_probability) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                        level0_height, status, message, mean_probability, tissue_mm2, pen, fold, sharpness, flag)
+                    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                     """)
             for tile in tiles {
                 try insertTile.execute(arguments: [
                     run, tile.row, tile.column, tile.level0X, tile.level0Y, tile.level0Width, tile.level0Height,
                     tile.failure == nil ? "done" : "unreadable", tile.failure, tile.meanProbability,
+                    tile.tissueSquareMillimeters, tile.pen, tile.fold, tile.sharpness, tile.flag,
                 ])
             }
             try ResultStore.insert(cells, run: run, db)
+            try ResultStore.addToTiles(cells, run: run, db)
             let addToRegion = try db.cachedStatement(
                 sql: """
                     UPDATE region SET pixels = pixels + ?, probability_sum = probability_sum + ?
@@ -162,9 +166,51 @@ extension ResultStore {
         }
     }
 
-    /// Marks a run as done.
-    public func finishRun(_ run: Int64) throws(StoreError) {
+    /// Adds the cells to the sums of the tiles in which their centroids lie: a row before this one may be among them.
+    private static func addToTiles(_ cells: [CellRecord], run: Int64, _ db: Database) throws {
+        guard !cells.isEmpty,
+            let side = try Double.fetchOne(
+                db, sql: "SELECT tile_side * level0_per_pixel FROM run WHERE id = ?", arguments: [run])
+        else { return }
+        struct Place: Hashable {
+            let row: Int
+            let column: Int
+        }
+        var sums: [Place: (cells: Int, area: Double)] = [:]
+        for cell in cells {
+            let place = Place(row: Int(cell.centroidY / side), column: Int(cell.centroidX / side))
+            let sum = sums[place] ?? (0, 0)
+            sums[place] = (sum.cells + 1, sum.area + cell.areaSquareMicrons)
+        }
+        let update = try db.cachedStatement(
+            sql: """
+                UPDATE tile SET cells = cells + ?, cell_area_um2 = cell_area_um2 + ?
+                WHERE run_id = ? AND tile_row = ? AND tile_column = ?
+                """)
+        for (place, sum) in sums { try update.execute(arguments: [sum.cells, sum.area, run, place.row, place.column]) }
+    }
+
+    /// Adds what a part of a run took: wall time, and seconds by stage as JSON.
+    public func addTime(_ seconds: Double, profile: String, run: Int64) throws(StoreError) {
         try write { db in
+            try db.execute(
+                sql: "UPDATE run SET seconds = seconds + ?, profile = ? WHERE id = ?",
+                arguments: [seconds, profile, run])
+        }
+    }
+
+    /// Marks a run as done.
+    ///
+    /// - Parameter statistics: of its cells.
+    public func finishRun(_ run: Int64, statistics: CellStatistics? = nil) throws(StoreError) {
+        try write { db in
+            if let statistics {
+                try db.execute(
+                    sql: "UPDATE run SET nearest_neighbor_index = ?, seam_score = ?, seam_score_error = ? WHERE id = ?",
+                    arguments: [
+                        statistics.nearestNeighborIndex, statistics.seamScore, statistics.seamScoreError, run,
+                    ])
+            }
             try db.execute(
                 sql: "UPDATE run SET status = 'done', finished_at = ?, frontier = NULL, message = NULL WHERE id = ?",
                 arguments: [ResultStore.now(), run])
@@ -182,6 +228,15 @@ extension ResultStore {
     /// Removes a run with everything that it has stored.
     public func discardRun(_ run: Int64) throws(StoreError) {
         try write { db in try db.execute(sql: "DELETE FROM run WHERE id = ?", arguments: [run]) }
+    }
+
+    /// The tissue of a run's slide, mm².
+    public func tissueSquareMillimeters(run: Int64) throws(StoreError) -> Double? {
+        try read { db in
+            try Double.fetchOne(
+                db, sql: "SELECT tissue_mm2 FROM slide JOIN run ON slide_id = slide.id WHERE run.id = ?",
+                arguments: [run])
+        }
     }
 
     /// The number of cells that a run has stored.

@@ -6,12 +6,62 @@ enum Schema {
     static let applicationID = 0x4752_5443
 
     /// Each step takes a file from the version that is its index to the next.
-    static let migrations: [String] = [version1, version2]
+    static let migrations: [String] = [version1, version2, version3]
 
     static var currentVersion: Int { migrations.count }
 
     /// Whether a model's probabilities are frequencies.
     private static let version2 = "ALTER TABLE evaluation ADD COLUMN calibration_error REAL;"
+
+    /// Quality of tiles, sums that need no scan over the cells, statistics of a run, and views over them.
+    private static let version3 = """
+        ALTER TABLE slide ADD COLUMN bounds_x REAL NOT NULL DEFAULT 0;
+        ALTER TABLE slide ADD COLUMN bounds_y REAL NOT NULL DEFAULT 0;
+        ALTER TABLE run ADD COLUMN engine TEXT NOT NULL DEFAULT '';
+        ALTER TABLE run ADD COLUMN seconds REAL NOT NULL DEFAULT 0;
+        ALTER TABLE run ADD COLUMN profile TEXT;
+        ALTER TABLE run ADD COLUMN nearest_neighbor_index REAL;
+        ALTER TABLE run ADD COLUMN seam_score REAL;
+        ALTER TABLE run ADD COLUMN seam_score_error REAL;
+        ALTER TABLE tile ADD COLUMN tissue_mm2 REAL;
+        ALTER TABLE tile ADD COLUMN pen REAL;
+        ALTER TABLE tile ADD COLUMN fold REAL;
+        ALTER TABLE tile ADD COLUMN sharpness REAL;
+        ALTER TABLE tile ADD COLUMN flag TEXT;
+        ALTER TABLE tile ADD COLUMN cells INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE tile ADD COLUMN cell_area_um2 REAL NOT NULL DEFAULT 0;
+        UPDATE tile SET (cells, cell_area_um2) = (
+            SELECT COUNT(*), TOTAL(cell.area_um2) FROM cell JOIN run ON run.id = cell.run_id
+            WHERE cell.run_id = tile.run_id
+                AND tile.tile_row = CAST(cell.centroid_y / (run.tile_side * run.level0_per_pixel) AS INTEGER)
+                AND tile.tile_column = CAST(cell.centroid_x / (run.tile_side * run.level0_per_pixel) AS INTEGER));
+
+        DROP VIEW slide_summary;
+        CREATE VIEW slide_summary AS
+            SELECT slide.name AS slide, model.name AS model, run.id AS run_id, run.status,
+                sums.cells, ROUND(COALESCE(sums.tissue, slide.tissue_mm2), 3) AS tissue_mm2,
+                ROUND(CASE WHEN sums.good_tissue IS NULL THEN sums.cells / NULLIF(slide.tissue_mm2, 0)
+                    ELSE sums.good_cells / NULLIF(sums.good_tissue, 0) END, 1) AS cells_per_mm2,
+                ROUND(sums.area / NULLIF(sums.cells, 0), 1) AS mean_area_um2,
+                sums.unreadable AS unreadable_tiles,
+                ROUND(sums.area / 1e6 / NULLIF(COALESCE(sums.tissue, slide.tissue_mm2), 0), 4) AS covered_fraction,
+                sums.flagged AS flagged_tiles,
+                ROUND(run.nearest_neighbor_index, 3) AS nearest_neighbor_index, ROUND(run.seam_score, 3) AS seam_score
+            FROM run JOIN slide ON slide.id = run.slide_id JOIN model ON model.id = run.model_id
+            LEFT JOIN (
+                SELECT run_id, SUM(cells) AS cells, SUM(cell_area_um2) AS area, SUM(tissue_mm2) AS tissue,
+                    SUM(CASE WHEN flag IS NULL THEN tissue_mm2 END) AS good_tissue,
+                    SUM(CASE WHEN flag IS NULL THEN cells END) * 1.0 AS good_cells,
+                    SUM(status = 'unreadable') AS unreadable, SUM(flag IS NOT NULL) AS flagged
+                FROM tile GROUP BY run_id) AS sums ON sums.run_id = run.id;
+
+        CREATE VIEW region_disagreement AS
+            SELECT slide.name AS slide, region.run_id, region.ordinal, level0_x, level0_y, level0_side, probability,
+                class, prior_mean, prior_deviation, predicted_fraction, disagreement AS z_score
+            FROM region JOIN run ON run.id = region.run_id JOIN slide ON slide.id = run.slide_id
+            WHERE pixels > 0
+            ORDER BY ABS(disagreement) DESC;
+        """
 
     private static let version1 = """
         CREATE TABLE slide (

@@ -11,6 +11,8 @@ public struct SlideError: Error, CustomStringConvertible, Sendable {
         public static let scale = Code(name: "scale")
         /// A heatmap is malformed or does not fit its slide.
         public static let heatmap = Code(name: "heatmap")
+        /// A tissue mask is malformed or does not fit its slide.
+        public static let tissue = Code(name: "tissue")
         /// A table (CSV) is malformed.
         public static let table = Code(name: "table")
     }

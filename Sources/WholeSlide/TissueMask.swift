@@ -12,17 +12,39 @@ public struct TissueMask: Sendable {
     /// glass scatters up to 0.02, faint stroma begins near 0.05.
     static let densityRange: ClosedRange<Float> = 0.025...0.06
 
+    /// Tissue as the user says.
+    ///
+    /// - Throws: ``SlideError`` where the slide cannot be read, or the outlines cannot be used for it.
+    public init(slide: Slide, scale: SlideScale, source: TissueSource) throws(SlideError) {
+        switch source {
+        case .automatic: try self.init(slide: slide, scale: scale)
+        case .everywhere:
+            let frame = try TissueMask.frame(slide: slide, scale: scale)
+            self.init(frame: frame, mask: Plane(width: frame.width, height: frame.height, repeating: true))
+        case .outlines(let file):
+            let frame = try TissueMask.frame(slide: slide, scale: scale)
+            self.init(frame: frame, mask: try TissueOutlines.mask(file, slide: slide, frame: frame))
+        }
+    }
+
+    private init(frame: WorkingFrame, mask: Plane<Bool>) {
+        self.frame = frame
+        self.mask = mask
+    }
+
+    /// The grid of a mask: no finer than the slide, and of no more than 2^26 pixels, since a header may promise any size.
+    private static func frame(slide: Slide, scale: SlideScale) throws(SlideError) -> WorkingFrame {
+        let pixels = Double(slide.width) * Double(slide.height)
+        let finest = scale.micronsPerPixel * max(1, (pixels / Double(1 << 26)).squareRoot())
+        return try WorkingFrame(slide: slide, scale: scale, micronsPerPixel: max(TissueMask.resolution, finest))
+    }
+
     /// Finds tissue by its optical density. A part that cannot be read counts as tissue, so that it is tried, and missed,
     /// by name.
     ///
     /// - Throws: ``SlideError`` where nothing of the slide can be read.
     public init(slide: Slide, scale: SlideScale) throws(SlideError) {
-        // A slide coarser than the mask's grid gives its own pixels.
-        // No mask has more than 2^26 pixels: a header may promise any size.
-        let pixels = Double(slide.width) * Double(slide.height)
-        let finest = scale.micronsPerPixel * max(1, (pixels / Double(1 << 26)).squareRoot())
-        let resolution = max(TissueMask.resolution, finest)
-        frame = try WorkingFrame(slide: slide, scale: scale, micronsPerPixel: resolution)
+        frame = try TissueMask.frame(slide: slide, scale: scale)
         let reader = WorkingReader(slide: slide, frame: frame)
         var density = Plane<Float>(width: frame.width, height: frame.height, repeating: 0)
         // Blocks of at most 4096 level-0 pixels a side: 64 MB, whatever the slide.
@@ -81,6 +103,20 @@ public struct TissueMask: Sendable {
     /// The area of the tissue in mm².
     public var areaSquareMillimeters: Double {
         Double(mask.values.reduce(0) { $0 + ($1 ? 1 : 0) }) * frame.micronsPerPixel * frame.micronsPerPixel / 1e6
+    }
+
+    /// The area of the tissue in a rectangle in level-0 pixels, mm². Rectangles side by side share no pixel of the mask.
+    public func areaSquareMillimeters(level0X: Double, level0Y: Double, width: Double, height: Double) -> Double {
+        func range(_ from: Double, _ length: Double, _ limit: Int) -> Range<Int> {
+            // A pixel belongs to the rectangle that holds its centre.
+            let first = max(0, min(limit, Int((frame.working(from) - 0.5).rounded(.up))))
+            return first..<max(first, min(limit, Int((frame.working(from + length) - 0.5).rounded(.up))))
+        }
+        var count = 0
+        for y in range(level0Y, height, mask.height) {
+            for x in range(level0X, width, mask.width) where mask[x, y] { count += 1 }
+        }
+        return Double(count) * frame.micronsPerPixel * frame.micronsPerPixel / 1e6
     }
 
     /// The share of a rectangle in level-0 pixels that is tissue.

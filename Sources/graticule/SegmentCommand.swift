@@ -11,7 +11,8 @@ struct SegmentCommand: ParsableCommand {
         commandName: "segment", abstract: "Outline every lymphocyte of slides into one SQLite file.",
         discussion: """
             A run that was interrupted goes on where it stopped when the same command is given again; finished slides are left \
-            alone. A slide that cannot be used is named at the end, and the exit status is 3.
+            alone. A slide that cannot be used is named at the end, and the exit status is 3. Ctrl-C and SIGTERM end the tile rows \
+            in work and stop; a second one stops at once, and costs no more than those rows.
             """)
 
     @Argument(help: "Slide files, or folders of slides.") var slides: [String]
@@ -23,6 +24,15 @@ struct SegmentCommand: ParsableCommand {
     @Option(help: "Slides to work on at once.") var workers = 1
     @Option(help: "Folder of heatmaps to compare each region with.") var heatmaps: String?
     @Option(help: "cpu, cuda or cuda:N.") var device = "cpu"
+    @Option(help: "auto, fp32, int8, or libtorch: the engine that trained the network, as reference.")
+    var precision = "auto"
+    @Option(help: "Where the tissue is: auto, none (everywhere), a PNG, a GeoJSON, or a folder of them by slide name.")
+    var tissue = "auto"
+    @Option(help: "Threads for all slides together; the CPUs that the process may use if not given.") var threads: Int?
+    @Option(
+        help: "i/n: only every n-th slide, from the i-th on (1 ≤ i ≤ n). A Slurm array job's own part if not given.")
+    var shard: String?
+    @Flag(help: "Print the seconds that each stage took; table run has them in any case.") var profile = false
     @Option(help: "Side of a tile in working pixels, a multiple of 64.") var tile = 512
     @Option(help: "Least area of a cell in µm².") var leastArea = CellOutliner.defaultLeastArea
     @Option(help: "How deep a neck must be to cut touching cells apart, µm.") var splitDepth = CellOutliner
@@ -37,15 +47,26 @@ struct SegmentCommand: ParsableCommand {
         guard (64...8192).contains(tile), tile % 64 == 0 else {
             throw ValidationError("--tile must be a multiple of 64 between 64 and 8192.")
         }
+        guard InferenceEngine(named: precision) != nil else {
+            throw ValidationError("--precision must be auto, fp32, int8 or libtorch.")
+        }
+        guard threads.map({ (1...1024).contains($0) }) ?? true else {
+            throw ValidationError("--threads must be between 1 and 1024.")
+        }
+        if let shard, Shard(shard) == nil { throw ValidationError("--shard must be i/n with 1 ≤ i ≤ n.") }
         guard leastArea >= 0, splitDepth >= 0 else {
             throw ValidationError("--least-area and --split-depth must not be negative.")
         }
     }
 
     func run() throws {
-        let (files, missing) = SlideFolder.slides(at: slides.map { URL(fileURLWithPath: $0) })
-        if files.isEmpty, let first = missing.first { throw first }
-        let loaded = try SegmentationModel(URL(fileURLWithPath: model), device: try Device(device))
+        let (all, missing) = SlideFolder.slides(at: slides.map { URL(fileURLWithPath: $0) })
+        if all.isEmpty, let first = missing.first { throw first }
+        let part = try shard.flatMap { Shard($0) } ?? Shard.ofSlurmArray()
+        let files = part?.part(of: all) ?? all
+        if let part { Console.note("part \(part.number) of \(part.count): \(files.count) of \(all.count) slides") }
+        guard let engine = InferenceEngine(named: precision) else { return }
+        let loaded = try SegmentationModel(URL(fileURLWithPath: model), device: try Device(device), engine: engine)
         let multiple = loaded.network.gridMultiple
         guard tile % multiple == 0 else {
             throw ValidationError("--tile must be a multiple of this model's \(multiple).")
@@ -56,12 +77,17 @@ struct SegmentCommand: ParsableCommand {
         settings.tileSide = tile
         settings.leastArea = leastArea
         settings.splitDepth = splitDepth
+        settings.tissue = TissueSource(tissue)
         var segmenter = SlideSegmenter(model: loaded, store: store, settings: settings)
         segmenter.givenScale = mpp
         segmenter.heatmaps = heatmaps.map { URL(fileURLWithPath: $0) }
-        let workers = min(workers, files.count)
-        TorchRuntime.threads = max(1, TorchRuntime.availableProcessors() / workers)
-        let printer = SegmentPrinter(slides: files.count)
+        let workers = max(1, min(workers, files.count))
+        segmenter.threads = max(1, (threads ?? TorchRuntime.availableProcessors()) / workers)
+        // Tiles are computed side by side, so each operation of libtorch keeps to its thread.
+        TorchRuntime.threads = 1
+        let signals = StopSignals(segmenter.stop)
+        defer { signals.end() }
+        let printer = SegmentPrinter(slides: files.count, showsProfile: profile)
         let start = Date()
         let outcome = try BatchSegmentation(segmenter: segmenter, workers: workers).run(
             files, progress: { printer.show($0) }, finished: { printer.finish($0) })
@@ -70,15 +96,19 @@ struct SegmentCommand: ParsableCommand {
             if case .failed(let failure) = result { return failure }
             return nil
         }
-        let done = outcome.filter { if case .done = $0 { true } else { false } }.count
+        let done = outcome.count { if case .done(let slide) = $0 { !slide.wasStopped } else { false } }
         print(
-            "\(done) of \(outcome.count) slides done in \(Console.duration(Date().timeIntervalSince(start))): \(results)"
+            "\(done) of \(files.count) slides done in \(Console.duration(Date().timeIntervalSince(start))): \(results)"
         )
+        if segmenter.stop.isStopping {
+            Console.note("stopped at the end of a tile row: give the same command again to go on from there")
+        }
         if !failures.isEmpty {
             print("failed:")
             for failure in failures { print("  \(failure.name): \(failure.message)") }
             throw ExitCode(3)
         }
+        if let signal = signals.received { throw ExitCode(128 + signal) }
     }
 }
 
@@ -88,10 +118,12 @@ struct SegmentCommand: ParsableCommand {
 private final class SegmentPrinter: @unchecked Sendable {
     private let line = ProgressLine()
     private let slides: Int
+    private let showsProfile: Bool
     private var finished = 0
 
-    init(slides: Int) {
+    init(slides: Int, showsProfile: Bool) {
         self.slides = slides
+        self.showsProfile = showsProfile
     }
 
     func show(_ progress: SlideSegmenter.Progress) {
@@ -99,7 +131,7 @@ private final class SegmentPrinter: @unchecked Sendable {
             String(
                 format: "%@ (slide %d/%d)  tile %d/%d  %d cells  %.1f tiles/s  %@ left", progress.slide,
                 min(finished + 1, slides), slides, progress.tilesDone, progress.tiles, progress.cells,
-                1 / max(progress.secondsPerTile, 1e-9), Console.duration(progress.secondsLeft)))
+                progress.tilesPerSecond, Console.duration(progress.secondsLeft)))
     }
 
     func finish(_ result: BatchSegmentation.Result) {
@@ -112,7 +144,18 @@ private final class SegmentPrinter: @unchecked Sendable {
             print(
                 String(
                     format: "%@: %d lymphocytes on %.2f mm² of tissue, %.0f per mm²%@", outcome.slide, outcome.cells,
-                    outcome.tissueSquareMillimeters, density, outcome.wasDone ? " (was done already)" : ""))
+                    outcome.tissueSquareMillimeters, density,
+                    outcome.wasDone ? " (was done already)" : outcome.wasStopped ? " so far" : ""))
+            if showsProfile, !outcome.wasDone {
+                let stages = outcome.profile.sorted { $0.value > $1.value }
+                    .map { String(format: "%@ %.1f", $0.key, $0.value) }
+                print("  seconds by stage, over all threads: " + stages.joined(separator: ", "))
+            }
+            if outcome.flaggedTiles > 0 {
+                Console.error(
+                    "\(outcome.slide): \(outcome.flaggedTiles) tiles with pen, folds or blur do not count for densities (table "
+                        + "tile, column flag)", prefix: "note: ")
+            }
             if outcome.unreadableTiles > 0 {
                 Console.error(
                     "\(outcome.slide): \(outcome.unreadableTiles) tiles could not be read (see table tile)",

@@ -9,6 +9,17 @@ public enum InferenceEngine: Equatable, Sendable {
     /// The engine that trained the network, as reference.
     case libtorch
 
+    /// From a command line: `auto`, `fp32`, `int8` or `libtorch`.
+    public init?(named name: String) {
+        switch name {
+        case "auto": self = .automatic
+        case "libtorch": self = .libtorch
+        default:
+            guard let precision = InferencePrecision(rawValue: name) else { return nil }
+            self = .oneDNN(precision)
+        }
+    }
+
     /// The engine in use for a model on a device.
     func chosen(device: Device, quantizations: [Quantization]?) -> InferenceEngine {
         guard device == .cpu else { return .libtorch }

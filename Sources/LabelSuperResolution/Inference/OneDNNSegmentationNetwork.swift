@@ -24,6 +24,7 @@ public final class OneDNNSegmentationNetwork: SegmentationNetwork, @unchecked Se
     public let gridMultiple: Int
     public let halo: Int
     public let precision: InferencePrecision
+    public var engineName: String { "onednn-\(precision.rawValue)" }
 
     /// - Parameters:
     ///   - temperature: divides the log-odds of the whole; see ``TemperatureScaling``.

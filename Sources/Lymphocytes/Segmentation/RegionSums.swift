@@ -10,14 +10,17 @@ struct RegionSums {
     let identity: String
     /// First and last-but-one working pixel of each region.
     private let spans: [(columns: Range<Int>, rows: Range<Int>)]
-    private let width: Int
+    /// Regions by their first working row, and the height of the tallest: a band looks at its own only.
+    private let byRow: [Int]
+    private let tallest: Int
 
     /// - Parameter heatmaps: folder to look for the slide's heatmap in; without a heatmap there are no regions.
     init(slide: Slide, scale: SlideScale, frame: WorkingFrame, heatmaps: URL?, priors: LabelPriors) throws {
-        width = frame.width
         guard let heatmaps, let file = SlideFolder.heatmap(forSlideNamed: slide.name, in: heatmaps) else {
             records = []
             spans = []
+            byRow = []
+            tallest = 0
             identity = "none"
             return
         }
@@ -42,23 +45,45 @@ struct RegionSums {
             let last = max(first, min(limit, Int(frame.working(level0 + heatmap.level0Side).rounded())))
             return first..<last
         }
-        spans = heatmap.regions.map { (span($0.level0X, frame.width), span($0.level0Y, frame.height)) }
+        let spans = heatmap.regions.map {
+            (columns: span($0.level0X, frame.width), rows: span($0.level0Y, frame.height))
+        }
+        self.spans = spans
+        byRow = spans.indices.sorted { (spans[$0].rows.lowerBound, $0) < (spans[$1].rows.lowerBound, $1) }
+        tallest = spans.map(\.rows.count).max() ?? 0
     }
 
     /// What a band adds to the regions that it crosses.
     func sums(over band: TileBand) -> [RegionSum] {
         let rows = band.y..<(band.y + band.height)
-        return spans.enumerated().compactMap { ordinal, span in
+        var position = firstRegion(from: rows.lowerBound - tallest)
+        var sums: [RegionSum] = []
+        while position < byRow.count, spans[byRow[position]].rows.lowerBound < rows.upperBound {
+            let ordinal = byRow[position]
+            let span = spans[ordinal]
+            position += 1
             let common = span.rows.clamped(to: rows)
-            guard !common.isEmpty, !span.columns.isEmpty else { return nil }
+            guard !common.isEmpty, !span.columns.isEmpty else { continue }
             // What could not be read tells nothing of the region.
             let columns = span.columns.filter { column in !band.unreadable.contains { $0.contains(column) } }
             var sum = 0
             for row in common {
-                let start = (row - band.y) * width
-                for column in columns { sum += Int(band.probability[start + column]) }
+                for column in columns { sum += Int(band[probabilityAt: column, row - band.y]) }
             }
-            return RegionSum(ordinal: ordinal, pixels: common.count * columns.count, probabilitySum: Double(sum) / 255)
+            sums.append(
+                RegionSum(
+                    ordinal: ordinal, pixels: common.count * columns.count, probabilitySum: Double(sum) / 255))
         }
+        return sums
+    }
+
+    /// The place in `byRow` of the first region that begins at or below a row.
+    private func firstRegion(from row: Int) -> Int {
+        var (low, high) = (0, byRow.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if spans[byRow[middle]].rows.lowerBound < row { low = middle + 1 } else { high = middle }
+        }
+        return low
     }
 }

@@ -17,7 +17,7 @@ public struct BatchSegmentation: Sendable {
         case failed(FailedInput)
     }
 
-    /// Segments the slides and returns how each ended, in the given order.
+    /// Segments the slides and returns how each ended, in the given order; slides not begun before a stop are missing.
     ///
     /// - Parameters:
     ///   - progress: called from several threads, one call at a time.
@@ -32,7 +32,7 @@ public struct BatchSegmentation: Sendable {
         let shared = Shared(count: slides.count)
         // Blocking C calls get threads of their own, not the cooperative pool.
         DispatchQueue.concurrentPerform(iterations: min(workers, max(1, slides.count))) { _ in
-            while let index = shared.next() {
+            while !segmenter.stop.isStopping, let index = shared.next() {
                 let url = slides[index]
                 let name = url.deletingPathExtension().lastPathComponent
                 let result: Result

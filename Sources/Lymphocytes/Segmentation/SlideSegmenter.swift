@@ -1,0 +1,194 @@
+public import Foundation
+internal import LabelSuperResolution
+internal import Raster
+public import ResultStore
+public import WholeSlide
+
+/// What decides the cells of a run besides the model.
+public struct SegmentationSettings: Sendable, Equatable {
+    /// Pixels with at least this probability belong to lymphocytes.
+    public var threshold = 0.5
+    /// The side of a tile in working pixels, a multiple of every pooling grid.
+    public var tileSide = 512
+    /// Parts smaller than this are no cells, µm².
+    public var leastArea = CellOutliner.defaultLeastArea
+    /// See ``CellOutliner/splitDepth``, µm.
+    public var splitDepth = CellOutliner.defaultSplitDepth
+    /// Where the tissue is.
+    public var tissue = TissueSource.automatic
+
+    public init() {}
+
+    /// The settings as text: part of a run's identity in the store.
+    var text: String {
+        "threshold=\(threshold) tile=\(tileSide) least-area=\(leastArea) split-depth=\(splitDepth)"
+    }
+}
+
+/// Segments one slide into the store, tile row by tile row; a run that was interrupted goes on where it stopped.
+public struct SlideSegmenter: Sendable {
+    /// How far a slide is.
+    public struct Progress: Sendable {
+        public let slide: String
+        public let tilesDone: Int
+        public let tiles: Int
+        public let cells: Int
+        public let secondsPerTile: Double
+
+        public var secondsLeft: Double { secondsPerTile * Double(tiles - tilesDone) }
+        public var tilesPerSecond: Double { 1 / max(secondsPerTile, 1e-9) }
+    }
+
+    /// How a slide ended.
+    public struct Outcome: Sendable {
+        public let slide: String
+        public let cells: Int
+        public let tissueSquareMillimeters: Double
+        public let unreadableTiles: Int
+        /// Tiles with pen, folds or blur: they do not count for densities.
+        public let flaggedTiles: Int
+        /// Whether an earlier run had finished the slide already.
+        public let wasDone: Bool
+        /// Whether a stop was asked for before the end; the same command goes on from here.
+        public let wasStopped: Bool
+        /// Seconds by stage, summed over threads.
+        public let profile: [String: Double]
+        /// Something the user should know.
+        public let warning: String?
+    }
+
+    public let model: SegmentationModel
+    public let store: ResultStore
+    public let settings: SegmentationSettings
+    public var givenScale: Double?
+    /// Folder of heatmaps to compare the regions' predicted fractions with.
+    public var heatmaps: URL?
+    /// Threads for each slide.
+    public var threads = 1
+    /// Ends the work early where a stop is asked for.
+    public var stop = StopRequest()
+
+    public init(model: SegmentationModel, store: ResultStore, settings: SegmentationSettings) {
+        self.model = model
+        self.store = store
+        self.settings = settings
+    }
+
+    /// Registers the model in the store.
+    public func registerModel() throws -> Int64 {
+        let text = try String(contentsOf: ModelFolder(model.folder).description, encoding: .utf8)
+        return try store.model(
+            ModelRecord(
+                fingerprint: model.fingerprint, name: model.folder.lastPathComponent, path: model.folder.path,
+                micronsPerPixel: model.description.micronsPerPixel, description: text))
+    }
+
+    /// Segments a slide.
+    ///
+    /// - Parameters:
+    ///   - modelID: from ``registerModel()``.
+    ///   - progress: called on this thread, now and then.
+    /// - Throws: where the slide cannot be used; what was stored before stays.
+    public func segment(_ url: URL, modelID: Int64, progress: (Progress) -> Void) throws -> Outcome {
+        let clock = StageClock()
+        let slide = try Slide(url)
+        let scale = try slide.scale(given: givenScale)
+        let frame = try WorkingFrame(slide: slide, scale: scale, micronsPerPixel: model.description.micronsPerPixel)
+        let source = try settings.tissue.resolved(forSlideNamed: slide.name)
+        let regions = try RegionSums(
+            slide: slide, scale: scale, frame: frame, heatmaps: heatmaps, priors: model.description.priors)
+        let text =
+            "\(settings.text) engine=\(model.network.engineName) tissue=\(try identity(of: source)) "
+            + "heatmap=\(regions.identity)"
+        let warning = self.warning(scale: scale, frame: frame, regions: regions)
+        if let done = try store.finishedRun(slideNamed: slide.name, model: modelID, settings: text) {
+            return try Outcome(done: done, slide: slide.name, store: store, warning: warning)
+        }
+        let tissue = try clock.time(.tissue) { () throws(SlideError) in
+            try TissueMask(slide: slide, scale: scale, source: source)
+        }
+        let grid = TileGrid(frame: frame, side: settings.tileSide, tissue: tissue)
+        let run = try store.beginRun(
+            slide: record(slide, url: url, scale: scale, tissue: tissue), model: modelID,
+            settings: RunSettings(
+                text: text, level0PerPixel: frame.level0PerPixel, threshold: settings.threshold,
+                tileSide: settings.tileSide,
+                tileRows: grid.rows.count, programVersion: GraticuleVersion.current,
+                engine: model.network.engineName),
+            regions: regions.records)
+        let start = Date()
+        var work = SlideWork(
+            segmenter: self, run: run, slide: slide, frame: frame, grid: grid, tissue: tissue, regions: regions,
+            clock: clock)
+        func keepTime() throws {
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.sortedKeys]
+            try store.addTime(
+                Date().timeIntervalSince(start),
+                profile: String(decoding: try encoder.encode(clock.seconds), as: UTF8.self), run: run.id)
+        }
+        do {
+            let isComplete = try work.run(progress: progress)
+            if isComplete {
+                let statistics = try clock.time(.store) { () throws(any Error) in
+                    try store.cellStatistics(run: run.id)
+                }
+                try keepTime()
+                try store.finishRun(run.id, statistics: statistics)
+            } else {
+                try keepTime()
+            }
+            return Outcome(
+                slide: slide.name, cells: try store.cellCount(run: run.id),
+                tissueSquareMillimeters: tissue.areaSquareMillimeters, unreadableTiles: work.unreadable,
+                flaggedTiles: work.flagged, wasDone: false, wasStopped: !isComplete, profile: clock.seconds,
+                warning: work.oversized > 0
+                    ? "\(work.oversized) areas of more than a mm² without a gap were left out: the threshold is too low, "
+                        + "or the model is not for this stain" : warning)
+        } catch {
+            // The failure itself is what the user must see; a store that cannot even note it says so by its own error.
+            try? store.failRun(run.id, message: "\(error)")
+            throw error
+        }
+    }
+
+    private func record(_ slide: Slide, url: URL, scale: SlideScale, tissue: TissueMask) -> SlideRecord {
+        SlideRecord(
+            name: slide.name, path: url.path, vendor: slide.vendor, width: slide.width, height: slide.height,
+            micronsPerPixel: scale.micronsPerPixel, scaleSource: scale.source.rawValue,
+            tissueSquareMillimeters: tissue.areaSquareMillimeters, boundsX: slide.boundsOrigin.x,
+            boundsY: slide.boundsOrigin.y)
+    }
+
+    /// A tissue source as a part of a run's identity: of a file its content, since it may be drawn anew.
+    private func identity(of source: TissueSource) throws -> String {
+        switch source {
+        case .automatic: return "auto"
+        case .everywhere: return "none"
+        case .outlines(let file):
+            var fingerprint = Fingerprint()
+            fingerprint.add(try Data(contentsOf: file))
+            return fingerprint.text
+        }
+    }
+
+    private func warning(scale: SlideScale, frame: WorkingFrame, regions: RegionSums) -> String? {
+        if scale.micronsPerPixel > WorkingFrame.warningFactor * frame.micronsPerPixel {
+            return String(
+                format: "its pixels of %.2f µm are coarser than the network's %.2f µm; cells are unreliable",
+                scale.micronsPerPixel, frame.micronsPerPixel)
+        }
+        if let heatmaps, regions.records.isEmpty { return "no heatmap in \(heatmaps.path); no regions are stored" }
+        return nil
+    }
+}
+
+extension SlideSegmenter.Outcome {
+    /// Of a slide that an earlier call has finished.
+    init(done run: Int64, slide: String, store: ResultStore, warning: String?) throws {
+        self.init(
+            slide: slide, cells: try store.cellCount(run: run),
+            tissueSquareMillimeters: try store.tissueSquareMillimeters(run: run) ?? 0, unreadableTiles: 0,
+            flaggedTiles: 0, wasDone: true, wasStopped: false, profile: [:], warning: warning)
+    }
+}

@@ -1,0 +1,177 @@
+internal import Foundation
+internal import Raster
+internal import ResultStore
+internal import WholeSlide
+
+/// The tile rows of one slide from the first open one on: threads compute tiles, and this one closes cells and stores them,
+/// a row a transaction.
+struct SlideWork {
+    private let segmenter: SlideSegmenter
+    private let run: RunState
+    private let slide: Slide
+    private let frame: WorkingFrame
+    private let grid: TileGrid
+    private let tissue: TissueMask
+    private let regions: RegionSums
+    private let clock: StageClock
+    private let outliner: CellOutliner
+    private var cells = 0
+
+    /// Tiles that could not be read, and tiles with pen, folds or blur, in this part of the run.
+    private(set) var unreadable = 0
+    private(set) var flagged = 0
+    /// Components that were too large to be kept.
+    private(set) var oversized = 0
+
+    init(
+        segmenter: SlideSegmenter, run: RunState, slide: Slide, frame: WorkingFrame, grid: TileGrid,
+        tissue: TissueMask, regions: RegionSums, clock: StageClock
+    ) {
+        self.segmenter = segmenter
+        self.run = run
+        self.slide = slide
+        self.frame = frame
+        self.grid = grid
+        self.tissue = tissue
+        self.regions = regions
+        self.clock = clock
+        outliner = CellOutliner(
+            frame: frame, leastArea: segmenter.settings.leastArea, splitDepth: segmenter.settings.splitDepth)
+    }
+
+    /// - Returns: whether the slide's end was reached.
+    mutating func run(progress: (SlideSegmenter.Progress) -> Void) throws -> Bool {
+        var components = try run.frontier.map { try StreamingComponents(frontierData: $0) } ?? StreamingComponents()
+        cells = try segmenter.store.cellCount(run: run.id)
+        let before = grid.rows[0..<min(run.nextTileRow, grid.rows.count)].reduce(0) { $0 + $1.count }
+        let start = Date()
+        let counter = Counter()
+        let pipeline = TilePipeline(
+            grid: grid, frame: frame,
+            tiles: ProbabilityTiles(
+                reader: WorkingReader(slide: slide, frame: frame), model: segmenter.model, clock: clock),
+            firstRow: run.nextTileRow, stop: segmenter.stop, finishedTile: { counter.add() })
+        pipeline.start(threads: segmenter.threads)
+        defer { pipeline.close() }
+        var lastFailure: SlideError?
+        var position = run.nextTileRow
+        func show() {
+            let done = counter.count
+            guard done > 0 else { return }
+            progress(
+                SlideSegmenter.Progress(
+                    slide: slide.name, tilesDone: before + done, tiles: grid.tileCount, cells: cells,
+                    secondsPerTile: Date().timeIntervalSince(start) / Double(done)))
+        }
+        while true {
+            switch try pipeline.next() {
+            case .waiting: show()
+            case .end: return try finish(reached: position, lastFailure: lastFailure)
+            case .row(let row):
+                for case .failure(let error) in row.tiles.map(\.result) { lastFailure = error }
+                try store(row, components: &components)
+                position = row.index + 1
+                oversized = components.oversizedCount
+                show()
+            }
+        }
+    }
+
+    private func finish(reached position: Int, lastFailure: SlideError?) throws -> Bool {
+        guard position >= grid.rows.count else { return false }
+        if let lastFailure, unreadable == grid.tileCount {
+            // Nothing of the slide could be read; the next try begins anew.
+            try segmenter.store.discardRun(run.id)
+            throw lastFailure
+        }
+        return true
+    }
+
+    /// Closes the cells of a row and stores it.
+    private mutating func store(_ row: TilePipeline.Row, components: inout StreamingComponents) throws {
+        let isLast = row.index == grid.rows.count - 1
+        let closed = clock.time(.components) {
+            var closed =
+                row.tiles.isEmpty
+                ? components.skip(toRow: row.band.y + row.band.height)
+                : row.band.append(to: &components, threshold: segmenter.settings.threshold)
+            if isLast { closed += components.finish() }
+            return closed
+        }
+        let found = clock.time(.cells) { outlined(closed) }
+        cells += found.count
+        let records = row.tiles.map(record)
+        unreadable += records.count { $0.failure != nil }
+        flagged += records.count { $0.flag != nil }
+        let sums = regions.sums(over: row.band)
+        let frontier = components.frontierData
+        try clock.time(.store) { () throws(StoreError) in
+            try segmenter.store.finishTileRow(
+                run: run.id, nextTileRow: row.index + 1, frontier: frontier, tiles: records, cells: found,
+                regionSums: sums)
+        }
+    }
+
+    /// The cells of components, in their order; several threads share the work.
+    private func outlined(_ components: [PixelComponent]) -> [CellRecord] {
+        let parts = min(segmenter.threads, components.count / SlideWork.leastShare)
+        let outliner = outliner
+        guard parts > 1 else { return components.flatMap { outliner.cells(of: $0) } }
+        let collected = Collected(count: parts)
+        DispatchQueue.concurrentPerform(iterations: parts) { part in
+            let range = (components.count * part / parts)..<(components.count * (part + 1) / parts)
+            collected.put(components[range].flatMap { outliner.cells(of: $0) }, at: part)
+        }
+        return collected.cells
+    }
+
+    /// Components below which a second thread is not worth its start.
+    private static let leastShare = 64
+
+    private func record(_ result: TilePipeline.TileResult) -> TileRecord {
+        let tile = result.tile
+        var record = TileRecord(
+            row: tile.row, column: tile.column, level0X: frame.level0(Double(tile.x)),
+            level0Y: frame.level0(Double(tile.y)), level0Width: frame.level0(Double(tile.width)),
+            level0Height: frame.level0(Double(tile.height)), failure: nil, meanProbability: nil)
+        switch result.result {
+        case .success(let (mean, quality)):
+            record.meanProbability = mean
+            record.tissueSquareMillimeters = tissue.areaSquareMillimeters(
+                level0X: record.level0X, level0Y: record.level0Y, width: record.level0Width,
+                height: record.level0Height)
+            record.pen = quality.pen
+            record.fold = quality.fold
+            record.sharpness = quality.sharpness
+            record.flag = quality.flag
+        case .failure(let error): record.failure = "\(error)"
+        }
+        return record
+    }
+
+    /// Counts tiles of several threads.
+    ///
+    /// `@unchecked Sendable`: the count is read and written under the lock.
+    private final class Counter: @unchecked Sendable {
+        private let lock = NSLock()
+        private var value = 0
+
+        var count: Int { lock.withLock { value } }
+        func add() { lock.withLock { value += 1 } }
+    }
+
+    /// Cells of several threads.
+    ///
+    /// `@unchecked Sendable`: the parts are read and written under the lock.
+    private final class Collected: @unchecked Sendable {
+        private let lock = NSLock()
+        private var parts: [[CellRecord]]
+
+        init(count: Int) {
+            parts = [[CellRecord]](repeating: [], count: count)
+        }
+
+        var cells: [CellRecord] { lock.withLock { parts.flatMap(\.self) } }
+        func put(_ cells: [CellRecord], at index: Int) { lock.withLock { parts[index] = cells } }
+    }
+}

@@ -1,0 +1,179 @@
+internal import Foundation
+internal import WholeSlide
+
+/// Works on the tiles of a slide with several threads and hands over finished tile rows in order.
+///
+/// Reading and inference of different tiles overlap, and both overlap with what the caller does with a finished row. No
+/// more than ``rowsAhead`` rows are begun beyond the one that the caller waits for: that bounds the memory.
+///
+/// `@unchecked Sendable`: all mutable state is under `condition`.
+final class TilePipeline: @unchecked Sendable {
+    /// A finished tile row.
+    struct Row {
+        let index: Int
+        let band: TileBand
+        let tiles: [TileResult]
+    }
+
+    /// What came of a tile: its mean probability and quality, or why it could not be read.
+    struct TileResult {
+        let tile: TileGrid.Tile
+        let result: Result<(meanProbability: Double, quality: TileQuality), SlideError>
+    }
+
+    private struct Work {
+        let band: TileBand
+        var results: [TileResult?]
+        var open: Int
+    }
+
+    /// Rows that may be in work at once.
+    static let rowsAhead = 2
+
+    private let grid: TileGrid
+    private let frame: WorkingFrame
+    private let tiles: ProbabilityTiles
+    private let stop: StopRequest
+    private let finishedTile: @Sendable () -> Void
+    private let condition = NSCondition()
+    private var work: [Int: Work] = [:]
+    /// The next tile to begin, and the row that the caller waits for.
+    private var nextRow: Int
+    private var nextTile = 0
+    private var wanted: Int
+    private var failure: (any Error)?
+    private var isEnding = false
+    private var threads = 0
+
+    /// - Parameters:
+    ///   - firstRow: where to begin.
+    ///   - finishedTile: called after each tile, from several threads.
+    init(
+        grid: TileGrid, frame: WorkingFrame, tiles: ProbabilityTiles, firstRow: Int, stop: StopRequest,
+        finishedTile: @escaping @Sendable () -> Void
+    ) {
+        self.grid = grid
+        self.frame = frame
+        self.tiles = tiles
+        self.stop = stop
+        self.finishedTile = finishedTile
+        nextRow = firstRow
+        wanted = firstRow
+    }
+
+    /// Starts the threads; ``close()`` must follow.
+    func start(threads count: Int) {
+        condition.withLock { threads = count }
+        for _ in 0..<count {
+            let thread = Thread { [self] in
+                while let (row, index) = takeTile() { compute(row, index) }
+                condition.withLock {
+                    threads -= 1
+                    condition.broadcast()
+                }
+            }
+            thread.stackSize = 8 << 20
+            thread.start()
+        }
+    }
+
+    enum Next {
+        case row(Row)
+        /// Nothing new for a while.
+        case waiting
+        /// The last row has been handed over, or a stop was asked for before the next one was begun.
+        case end
+    }
+
+    /// The next row in order; it waits a fifth of a second at most.
+    ///
+    /// - Throws: what no single tile is to blame for.
+    func next() throws -> Next {
+        try condition.withLock {
+            let deadline = Date().addingTimeInterval(0.2)
+            while true {
+                if let failure { throw failure }
+                guard wanted < grid.rows.count else { return .end }
+                if let found = work[wanted], found.open == 0 {
+                    work[wanted] = nil
+                    wanted += 1
+                    condition.broadcast()
+                    return .row(
+                        Row(index: wanted - 1, band: found.band, tiles: found.results.compactMap { $0 }))
+                }
+                if stop.isStopping, work[wanted] == nil { return .end }
+                guard condition.wait(until: deadline) else { return .waiting }
+            }
+        }
+    }
+
+    /// Ends the threads, and waits until each has finished its tile.
+    func close() {
+        condition.withLock {
+            isEnding = true
+            condition.broadcast()
+            while threads > 0 { condition.wait() }
+        }
+    }
+
+    private func takeTile() -> (row: Int, index: Int)? {
+        condition.withLock {
+            while true {
+                guard !isEnding, failure == nil, nextRow < grid.rows.count else { return nil }
+                // A row that has been begun is finished; no other is begun once a stop is asked for.
+                if nextTile == 0, stop.isStopping { return nil }
+                guard nextRow < wanted + TilePipeline.rowsAhead else {
+                    _ = condition.wait(until: Date().addingTimeInterval(0.2))
+                    continue
+                }
+                let row = nextRow
+                if nextTile == 0 {
+                    let count = grid.rows[row].count
+                    let y = row * grid.side
+                    work[row] = Work(
+                        band: TileBand(width: frame.width, height: min(grid.side, frame.height - y), y: y),
+                        results: [TileResult?](repeating: nil, count: count), open: count)
+                    if count == 0 {
+                        nextRow += 1
+                        condition.broadcast()
+                        continue
+                    }
+                }
+                let index = nextTile
+                nextTile += 1
+                if nextTile == grid.rows[row].count {
+                    nextRow += 1
+                    nextTile = 0
+                }
+                return (row, index)
+            }
+        }
+    }
+
+    private func compute(_ row: Int, _ index: Int) {
+        let tile = grid.rows[row][index]
+        guard let band = condition.withLock({ work[row]?.band }) else { return }
+        do {
+            let result: Result<(meanProbability: Double, quality: TileQuality), SlideError>
+            do {
+                let output = try tiles.output(of: tile)
+                let mean = (tiles.clock ?? StageClock()).time(.place) { band.place(output, at: tile) }
+                result = .success((mean, output.quality))
+            } catch let error as SlideError {
+                band.markUnreadable(tile)
+                result = .failure(error)
+            }
+            condition.withLock {
+                work[row]?.results[index] = TileResult(tile: tile, result: result)
+                work[row]?.open -= 1
+                condition.broadcast()
+            }
+            finishedTile()
+        } catch {
+            condition.withLock {
+                failure = failure ?? error
+                condition.broadcast()
+            }
+        }
+    }
+}
