@@ -55,7 +55,8 @@ let package = Package(
         // ground
         .target(name: "OneDNN", dependencies: ["COneDNN"], swiftSettings: house),
         .target(name: "Torch", dependencies: ["CTorch"], swiftSettings: house),
-        .target(name: "Raster", dependencies: ["CTIFF", "CPNG", "CTurboJPEG", "CCairo"], swiftSettings: house),
+        .target(
+            name: "Raster", dependencies: ["CTIFF", "CPNG", "CTurboJPEG", "CCairo", "CZlib"], swiftSettings: house),
         .target(name: "WholeSlide", dependencies: ["COpenSlide", "CZlib", "Raster"], swiftSettings: house),
 
         // method
@@ -64,7 +65,8 @@ let package = Package(
 
         // store
         .target(
-            name: "ResultStore", dependencies: [.product(name: "GRDB", package: "GRDB.swift")], swiftSettings: house),
+            name: "ResultStore", dependencies: ["CZlib", .product(name: "GRDB", package: "GRDB.swift")],
+            swiftSettings: house),
 
         // work
         .target(
@@ -85,7 +87,8 @@ let package = Package(
 
         // tests
         .target(
-            name: "GraticuleTesting", dependencies: ["Lymphocytes", "LabelSuperResolution", "WholeSlide", "Raster"],
+            name: "GraticuleTesting",
+            dependencies: ["Lymphocytes", "LabelSuperResolution", "WholeSlide", "Raster", "Torch"],
             path: "Tests/Support",
             swiftSettings: house),
         .testTarget(name: "TorchTests", dependencies: ["Torch", "GraticuleTesting"], swiftSettings: house),
@@ -105,7 +108,7 @@ let package = Package(
             name: "LymphocytesTests",
             dependencies: [
                 "Lymphocytes", "LabelSuperResolution", "ResultStore", "WholeSlide", "Raster", "GraticuleTesting",
-            ], swiftSettings: house),
+            ], resources: [.copy("Peers")], swiftSettings: house),
         .testTarget(
             name: "CommandLineTests", dependencies: ["graticule", "ResultStore", "GraticuleTesting"],
             swiftSettings: house),

@@ -38,6 +38,27 @@ public struct Polygon: Equatable, Sendable {
         Polygon(vertices: vertices.map { Vertex(x: $0.x * scale + offsetX, y: $0.y * scale + offsetY) })
     }
 
+    /// The outer ring of a polygon in well-known binary, as ``wellKnownBinary`` writes it.
+    ///
+    /// - Throws: ``RasterError`` where the bytes are cut off or no polygon.
+    public init(wellKnownBinary bytes: [UInt8]) throws(RasterError) {
+        func number(_ offset: Int) -> UInt64 {
+            bytes[offset..<(offset + 8)].reversed().reduce(0) { $0 << 8 | UInt64($1) }
+        }
+        guard bytes.count >= 13, bytes[0] == 1, bytes[1...8].elementsEqual([3, 0, 0, 0, 1, 0, 0, 0]) else {
+            throw RasterError(.mismatch, "an outline is no polygon in well-known binary")
+        }
+        let count = Int(bytes[9]) | Int(bytes[10]) << 8 | Int(bytes[11]) << 16 | Int(bytes[12]) << 24
+        guard count >= 4, bytes.count == 13 + 16 * count else {
+            throw RasterError(.mismatch, "an outline is cut off")
+        }
+        // The last vertex is the first again.
+        vertices = (0..<(count - 1)).map {
+            Vertex(
+                x: Double(bitPattern: number(13 + 16 * $0)), y: Double(bitPattern: number(21 + 16 * $0)))
+        }
+    }
+
     /// Well-known binary, little-endian, one ring, closed as the format asks.
     public var wellKnownBinary: [UInt8] {
         var bytes: [UInt8] = [1]

@@ -27,6 +27,21 @@ extension Plane where Element == Bool {
         return outside.map { !$0 }
     }
 
+    /// The smallest part that holds every set pixel, and where it was; an empty mask stays as it is.
+    public func trimmed() -> (mask: Plane<Bool>, x: Int, y: Int) {
+        var (left, right, top, bottom) = (width, -1, height, -1)
+        for y in 0..<height {
+            for x in 0..<width where values[y * width + x] {
+                left = Swift.min(left, x)
+                right = Swift.max(right, x)
+                top = Swift.min(top, y)
+                bottom = y
+            }
+        }
+        guard right >= left, right - left + 1 < width || bottom - top + 1 < height else { return (self, 0, 0) }
+        return (cropped(x: left, y: top, width: right - left + 1, height: bottom - top + 1), left, top)
+    }
+
     /// The largest 4-connected component; the first of several equal ones.
     public func largestComponent() -> Plane<Bool> {
         var seen = Plane<Bool>(width: width, height: height, repeating: false)

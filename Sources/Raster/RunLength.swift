@@ -75,6 +75,46 @@ public struct RunLengthMask: Equatable, Sendable {
         return bytes
     }
 
+    /// The same pixels in a larger mask, with the left upper corner at (`x`, `y`): run lengths of the whole, without its pixels.
+    ///
+    /// It must fit into the larger mask.
+    public func placed(x: Int, y: Int, inWidth: Int, inHeight: Int) -> RunLengthMask {
+        precondition(x >= 0 && y >= 0 && x + width <= inWidth && y + height <= inHeight, "the mask lies inside")
+        var result: [Int] = []
+        var end = 0
+        var position = 0
+        for (index, count) in counts.enumerated() {
+            defer { position += count }
+            guard index % 2 == 1 else { continue }
+            // A run may go over several columns, between which lies the rest of the larger mask.
+            var first = position
+            while first < position + count {
+                let column = first / height
+                let last = min(position + count, (column + 1) * height)
+                let start = (x + column) * inHeight + y + first % height
+                if start == end, !result.isEmpty {
+                    result[result.count - 1] += last - first
+                } else {
+                    result.append(start - end)
+                    result.append(last - first)
+                }
+                end = start + last - first
+                first = last
+            }
+        }
+        result.append(inWidth * inHeight - end)
+        return RunLengthMask(width: inWidth, height: inHeight, counts: result)
+    }
+
+    private init(width: Int, height: Int, counts: [Int]) {
+        self.width = width
+        self.height = height
+        self.counts = counts
+    }
+
+    /// The number of pixels that are set.
+    public var pixelCount: Int { counts.enumerated().reduce(0) { $1.offset % 2 == 1 ? $0 + $1.element : $0 } }
+
     /// The pixels again.
     public var mask: Plane<Bool> {
         var plane = Plane(width: width, height: height, repeating: false)

@@ -153,14 +153,20 @@ public struct StreamingComponents: Sendable {
         _ identifier: Int, row: Int32, columns: Range<Int32>, first: UnsafeBufferPointer<UInt8>,
         second: UnsafeBufferPointer<UInt8>
     ) {
-        guard open[identifier]?.isOversized == false else { return }
-        let offset = Int32(open[identifier]?.values.count ?? 0)
-        open[identifier]?.runs.append(PixelComponent.Run(row: row, columns: columns, offset: offset))
-        for x in Int(columns.lowerBound)..<Int(columns.upperBound) {
-            open[identifier]?.values.append(first[x])
-            open[identifier]?.values.append(second[x])
-        }
-        open[identifier]?.dropIfOversized()
+        // One look-up a run, and changed in place: a run has tens of pixels.
+        guard let index = open.index(forKey: identifier), !open.values[index].isOversized else { return }
+        let offset = Int32(open.values[index].values.count)
+        open.values[index].runs.append(PixelComponent.Run(row: row, columns: columns, offset: offset))
+        let range = Int(columns.lowerBound)..<Int(columns.upperBound)
+        open.values[index].values.append(
+            contentsOf: [UInt8](unsafeUninitializedCapacity: 2 * range.count) { buffer, count in
+                for (i, x) in range.enumerated() {
+                    buffer[2 * i] = first[x]
+                    buffer[2 * i + 1] = second[x]
+                }
+                count = 2 * range.count
+            })
+        open.values[index].dropIfOversized()
     }
 }
 

@@ -32,6 +32,16 @@ public struct TileGrid: Sendable {
     /// - Parameters:
     ///   - tissue: where the tissue is; nil for all tiles.
     public init(frame: WorkingFrame, side: Int, tissue: TissueMask?) {
+        self.init(frame: frame, side: side) { tile in
+            guard let tissue else { return true }
+            return tissue.tissueFraction(
+                level0X: frame.level0(Double(tile.x)), level0Y: frame.level0(Double(tile.y)),
+                width: frame.level0(Double(tile.width)), height: frame.level0(Double(tile.height))) > 0
+        }
+    }
+
+    /// - Parameter isWanted: whether a tile is worked on.
+    public init(frame: WorkingFrame, side: Int, isWanted: (Tile) -> Bool) {
         self.side = side
         let columns = (frame.width + side - 1) / side
         self.columns = columns
@@ -40,11 +50,7 @@ public struct TileGrid: Sendable {
                 let tile = Tile(
                     column: column, row: row, x: column * side, y: row * side,
                     width: min(side, frame.width - column * side), height: min(side, frame.height - row * side))
-                guard let tissue else { return tile }
-                let fraction = tissue.tissueFraction(
-                    level0X: frame.level0(Double(tile.x)), level0Y: frame.level0(Double(tile.y)),
-                    width: frame.level0(Double(tile.width)), height: frame.level0(Double(tile.height)))
-                return fraction > 0 ? tile : nil
+                return isWanted(tile) ? tile : nil
             }
         }
     }

@@ -22,7 +22,8 @@ struct GraticuleCommand: ParsableCommand {
         version: "graticule \(GraticuleVersion.current)",
         subcommands: [
             PhantomCommand.self, InspectCommand.self, PriorsCommand.self, TrainCommand.self, SegmentCommand.self,
-            EvaluateCommand.self, EvaluateCellsCommand.self, QueryCommand.self, ExperimentCommand.self,
+            EvaluateCommand.self, EvaluateCellsCommand.self, QueryCommand.self, ExportCommand.self, MergeCommand.self,
+            ExperimentCommand.self,
         ])
 
     /// Parses and runs; usage errors end with status 2.

@@ -1,6 +1,7 @@
 public import Foundation
 public import LabelSuperResolution
 public import Lymphocytes
+internal import Torch
 
 /// A small phantom set, made once a test process.
 public enum PhantomFixture {
@@ -24,6 +25,21 @@ public enum PhantomFixture {
         return SegmentationModel(
             network: TorchSegmentationNetwork([try UNet(configuration.architecture, seed: 5)]),
             description: try description(configuration), encoding: .rgbStains, fingerprint: "test", folder: folder)
+    }
+
+    /// A model folder with random weights, loaded from disk, as exports that run the network again need it.
+    public static func savedModel(_ folder: URL) throws -> SegmentationModel {
+        var configuration = TrainingPreset.fast.configuration(inputChannels: 5, labels: 2, seed: 5)
+        configuration.architecture.widths = [4, 6]
+        configuration.architecture.prior = ChannelPrior(channel: 3, weight: 8, radius: 2)
+        configuration.members = 1
+        configuration.selfTraining = false
+        let files = ModelFolder(folder)
+        try files.create()
+        try Safetensors.write(
+            UNet(configuration.architecture, seed: 5).tensors, metadata: ["format": "pt"], to: files.weights)
+        try JSONEncoder().encode(description(configuration)).write(to: files.description)
+        return try SegmentationModel(folder)
     }
 
     /// A model that calls dark pixels lymphocyte, without any training.

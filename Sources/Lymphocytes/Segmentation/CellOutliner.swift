@@ -85,7 +85,9 @@ public struct CellOutliner: Sendable {
             for y in box.1...box.3 {
                 for x in box.0...box.2 where Int(labels[x, y]) == index + 1 { part[x - box.0, y - box.1] = true }
             }
-            return Part(mask: part.largestComponent(), x: box.0, y: box.1)
+            // What was left of a part may be smaller than its bounds were.
+            let (mask, x, y) = part.largestComponent().trimmed()
+            return Part(mask: mask, x: box.0 + x, y: box.1 + y)
         }
     }
 

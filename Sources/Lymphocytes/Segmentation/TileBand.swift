@@ -42,6 +42,9 @@ final class TileBand: @unchecked Sendable {
         UInt8((255 / (1 + exp(8 - Float(step) / 128))).rounded())
     }
 
+    /// Probability · 255 of every pixel, row by row.
+    var probabilities: UnsafeBufferPointer<UInt8> { UnsafeBufferPointer(start: probability, count: width * height) }
+
     /// Puts a tile's output in its place and returns its mean probability.
     func place(_ output: ProbabilityTiles.Output, at tile: TileGrid.Tile) -> Double {
         var sum = 0

@@ -1,0 +1,185 @@
+public import Foundation
+internal import GRDB
+
+extension ResultStore {
+    /// What a merge did.
+    public struct MergeOutcome: Sendable {
+        /// Runs that were copied.
+        public var runs = 0
+        public var cells = 0
+        /// Runs that this file has already, finished.
+        public var known = 0
+        /// Slides whose run in the other file is not finished: they stay there.
+        public var unfinished: [String] = []
+    }
+
+    /// Copies the finished runs of another results file into this one, with slides, models, tiles, regions, cells and
+    /// evaluations: in one transaction, so that a file is merged whole or not at all.
+    ///
+    /// A run that is here already, finished, is left alone; an unfinished one here gives way.
+    ///
+    /// - Throws: ``StoreError`` where the other file cannot be read, or a slide of the same name is another one.
+    public func merge(_ other: URL) throws(StoreError) -> MergeOutcome {
+        let known = try ResultStore(readOnly: other)
+        // The other file's layout must be this program's; opening it for writing would bring it up to date.
+        let version = try known.read { db in try Int.fetchOne(db, sql: "PRAGMA user_version") ?? 0 }
+        guard version == Schema.currentVersion else {
+            throw StoreError(
+                .foreign,
+                "\(other.path) has schema version \(version), this program's is \(Schema.currentVersion): segment into it once, and it is brought up to date"
+            )
+        }
+        let path = url.path
+        do {
+            return try database.inDatabase { db in
+                try db.execute(sql: "ATTACH DATABASE ? AS other", arguments: [other.path])
+                defer { try? db.execute(sql: "DETACH DATABASE other") }
+                var outcome = MergeOutcome()
+                try db.inTransaction {
+                    outcome = try ResultStore.copyRuns(db, path: path, other: other.path)
+                    try ResultStore.copyEvaluations(db)
+                    return .commit
+                }
+                return outcome
+            }
+        } catch {
+            throw StoreError.from(error, path: url.path)
+        }
+    }
+
+    private static func copyRuns(_ db: Database, path: String, other: String) throws -> MergeOutcome {
+        var outcome = MergeOutcome()
+        if let conflict = try Row.fetchOne(
+            db,
+            sql: """
+                SELECT theirs.name FROM other.slide AS theirs JOIN main.slide AS ours ON ours.name = theirs.name
+                WHERE ours.width <> theirs.width OR ours.height <> theirs.height
+                    OR ABS(ours.microns_per_pixel - theirs.microns_per_pixel) > 1e-9 LIMIT 1
+                """)
+        {
+            let name: String = conflict[0]
+            throw StoreError(
+                .foreign, "\(path) and \(other) have different slides named '\(name)': rename one and segment it again")
+        }
+        try db.execute(
+            sql: """
+                INSERT OR IGNORE INTO main.slide (name, path, vendor, width, height, microns_per_pixel, scale_source,
+                    tissue_mm2, bounds_x, bounds_y)
+                SELECT name, path, vendor, width, height, microns_per_pixel, scale_source, tissue_mm2, bounds_x, bounds_y
+                FROM other.slide;
+                INSERT OR IGNORE INTO main.model (fingerprint, name, path, microns_per_pixel, description)
+                SELECT fingerprint, name, path, microns_per_pixel, description FROM other.model;
+                """)
+        let runs = try Row.fetchAll(
+            db,
+            sql: """
+                SELECT theirs.id, theirs.status, ourSlide.id, ourModel.id, ours.id, ours.status, theirSlide.name
+                FROM other.run AS theirs
+                JOIN other.slide AS theirSlide ON theirSlide.id = theirs.slide_id
+                JOIN other.model AS theirModel ON theirModel.id = theirs.model_id
+                JOIN main.slide AS ourSlide ON ourSlide.name = theirSlide.name
+                JOIN main.model AS ourModel ON ourModel.fingerprint = theirModel.fingerprint
+                LEFT JOIN main.run AS ours ON ours.slide_id = ourSlide.id AND ours.model_id = ourModel.id
+                    AND ours.settings = theirs.settings
+                ORDER BY theirs.id
+                """)
+        for row in runs {
+            let (theirs, status, slide, model): (Int64, String, Int64, Int64) = (row[0], row[1], row[2], row[3])
+            let (ours, ourStatus): (Int64?, String?) = (row[4], row[5])
+            guard status == "done" else {
+                outcome.unfinished.append(row[6])
+                continue
+            }
+            if ourStatus == "done" {
+                outcome.known += 1
+                continue
+            }
+            if let ours { try db.execute(sql: "DELETE FROM main.run WHERE id = ?", arguments: [ours]) }
+            outcome.runs += 1
+            outcome.cells += try copyRun(theirs, slide: slide, model: model, db)
+        }
+        return outcome
+    }
+
+    private static func copyRun(_ theirs: Int64, slide: Int64, model: Int64, _ db: Database) throws -> Int {
+        let columns = """
+            settings, status, message, started_at, finished_at, program_version, level0_per_pixel, threshold, tile_side,
+            tile_rows, next_tile_row, engine, seconds, profile, nearest_neighbor_index, seam_score, seam_score_error
+            """
+        try db.execute(
+            sql:
+                "INSERT INTO main.run (slide_id, model_id, \(columns)) SELECT ?, ?, \(columns) FROM other.run WHERE id = ?",
+            arguments: [slide, model, theirs])
+        let run = db.lastInsertedRowID
+        for (table, columns) in [
+            (
+                "tile",
+                "tile_row, tile_column, level0_x, level0_y, level0_width, level0_height, status, message, mean_probability, tissue_mm2, pen, fold, sharpness, flag, cells, cell_area_um2"
+            ),
+            (
+                "region",
+                "ordinal, level0_x, level0_y, level0_side, probability, class, prior_mean, prior_deviation, pixels, probability_sum"
+            ),
+            (
+                "cell_evaluation",
+                "truth, within_um, true_cells, found_cells, matched, precision, recall, f1, created_at"
+            ),
+        ] {
+            try db.execute(
+                sql:
+                    "INSERT INTO main.\(table) (run_id, \(columns)) SELECT ?, \(columns) FROM other.\(table) WHERE run_id = ?",
+                arguments: [run, theirs])
+        }
+        // Cells keep their order; their numbers are moved behind ours, and the tree's with them.
+        let cells = """
+            centroid_x, centroid_y, area_um2, perimeter_um, circularity, mean_probability, mean_hematoxylin_od, polygon,
+            mask_x, mask_y, mask_width, mask_height, mask
+            """
+        let last = try Int64.fetchOne(db, sql: "SELECT COALESCE(MAX(id), 0) FROM main.cell") ?? 0
+        let first =
+            try Int64.fetchOne(db, sql: "SELECT MIN(id) FROM other.cell WHERE run_id = ?", arguments: [theirs]) ?? 0
+        let shift = last + 1 - first
+        try db.execute(
+            sql: """
+                INSERT INTO main.cell (id, run_id, \(cells))
+                SELECT id + ?, ?, \(cells) FROM other.cell WHERE run_id = ? ORDER BY id
+                """, arguments: [shift, run, theirs])
+        let count = db.changesCount
+        try db.execute(
+            sql: """
+                INSERT INTO main.cell_rtree (id, min_x, max_x, min_y, max_y)
+                SELECT tree.id + ?, tree.min_x, tree.max_x, tree.min_y, tree.max_y
+                FROM other.cell AS theirs JOIN other.cell_rtree AS tree ON tree.id = theirs.id
+                WHERE theirs.run_id = ? ORDER BY theirs.id
+                """, arguments: [shift, theirs])
+        return count
+    }
+
+    /// Evaluations on patch sets, with their patches' scores; one that is here already stays.
+    private static func copyEvaluations(_ db: Database) throws {
+        try db.execute(
+            sql: """
+                INSERT OR IGNORE INTO main.patch_set (name, path) SELECT name, path FROM other.patch_set;
+                CREATE TEMP TABLE moved AS
+                    SELECT theirs.id AS theirs, ourSet.id AS patch_set, ourModel.id AS model, theirs.method AS method
+                    FROM other.evaluation AS theirs
+                    JOIN other.patch_set AS theirSet ON theirSet.id = theirs.patch_set_id
+                    JOIN other.model AS theirModel ON theirModel.id = theirs.model_id
+                    JOIN main.patch_set AS ourSet ON ourSet.path = theirSet.path
+                    JOIN main.model AS ourModel ON ourModel.fingerprint = theirModel.fingerprint
+                    WHERE NOT EXISTS (SELECT 1 FROM main.evaluation AS ours WHERE ours.patch_set_id = ourSet.id
+                        AND ours.model_id = ourModel.id AND ours.method = theirs.method);
+                INSERT INTO main.evaluation (patch_set_id, model_id, method, positives, negatives, auc, auc_lower, auc_upper,
+                        darkness_auc, darkness_auc_lower, darkness_auc_upper, created_at, calibration_error)
+                    SELECT moved.patch_set, moved.model, moved.method, positives, negatives, auc, auc_lower, auc_upper,
+                        darkness_auc, darkness_auc_lower, darkness_auc_upper, created_at, calibration_error
+                    FROM temp.moved JOIN other.evaluation AS theirs ON theirs.id = moved.theirs;
+                INSERT INTO main.patch_score (evaluation_id, file, label, is_lymphocyte, log_odds, darkness)
+                    SELECT ours.id, file, label, is_lymphocyte, log_odds, darkness
+                    FROM temp.moved JOIN other.patch_score AS score ON score.evaluation_id = moved.theirs
+                    JOIN main.evaluation AS ours ON ours.patch_set_id = moved.patch_set AND ours.model_id = moved.model
+                        AND ours.method = moved.method;
+                DROP TABLE temp.moved;
+                """)
+    }
+}

@@ -1,0 +1,51 @@
+import ArgumentParser
+import Foundation
+import ResultStore
+
+struct MergeCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "merge", abstract: "Join results files, for example those of a cluster's jobs.",
+        discussion: """
+            Finished runs are copied, each file in one transaction; runs that the output has already are left alone, so the same \
+            command can be given again. Files that cannot be merged are named, and the exit status is 3.
+            """)
+
+    @Argument(help: "Results files.") var files: [String]
+    @Option(help: "Results file to copy into; made, or added to.") var output: String
+
+    func validate() throws {
+        guard !files.isEmpty else { throw ValidationError("Give at least one results file.") }
+    }
+
+    func run() throws {
+        let target = URL(fileURLWithPath: output)
+        let store = try ResultStore(target)
+        var failures = 0
+        for file in files {
+            let source = URL(fileURLWithPath: file)
+            guard
+                source.standardizedFileURL.resolvingSymlinksInPath()
+                    != target.standardizedFileURL.resolvingSymlinksInPath()
+            else {
+                failures += 1
+                Console.error("\(file) is the output itself")
+                continue
+            }
+            do {
+                let outcome = try store.merge(source)
+                print(
+                    "\(file): \(outcome.runs) runs with \(outcome.cells) cells"
+                        + (outcome.known > 0 ? ", \(outcome.known) known already" : ""))
+                if !outcome.unfinished.isEmpty {
+                    Console.error(
+                        "\(file): not finished there, so not copied: \(outcome.unfinished.joined(separator: ", "))",
+                        prefix: "warning: ")
+                }
+            } catch {
+                failures += 1
+                Console.error("\(error)")
+            }
+        }
+        if failures > 0 { throw ExitCode(3) }
+    }
+}
