@@ -1,5 +1,5 @@
 public import Foundation
-internal import WholeSlide
+public import WholeSlide
 
 /// What a slide says of itself, and how much tissue is on it.
 public struct SlideInspection: Encodable, Sendable {
@@ -49,5 +49,40 @@ public struct SlideInspection: Encodable, Sendable {
             // A slide whose pixels cannot be read should say so here rather than overnight.
             _ = try slide.read(level: slide.levels.count - 1, levelX: 0, levelY: 0, width: 1, height: 1)
         }
+    }
+
+    /// How a heatmap fits a slide.
+    ///
+    /// - Parameter heatmap: a file, or a folder in which the slide's is looked for.
+    /// - Throws: where there is none, or the two do not fit.
+    public static func report(on heatmap: URL, slide url: URL, givenScale: Double?) throws -> HeatmapReport {
+        let slide = try Slide(url)
+        return try HeatmapReport(
+            slide: slide, scale: slide.scale(given: givenScale), file: file(heatmap, forSlideNamed: slide.name))
+    }
+
+    /// Writes a heatmap of any format as quip text.
+    ///
+    /// - Returns: the number of regions.
+    public static func convert(_ heatmap: URL, slide url: URL, givenScale: Double?, to target: URL) throws -> Int {
+        let slide = try Slide(url)
+        let scale = try slide.scale(given: givenScale)
+        let read = try Heatmap(
+            file(heatmap, forSlideNamed: slide.name), extent: Heatmap.Extent(slide, scale: scale))
+        try read.check(fits: slide, scale: scale)
+        try read.writeQuip(to: target)
+        return read.regions.count
+    }
+
+    private static func file(_ heatmap: URL, forSlideNamed name: String) throws -> URL {
+        var isFolder: ObjCBool = false
+        guard FileManager.default.fileExists(atPath: heatmap.path, isDirectory: &isFolder) else {
+            throw WorkError(.input, "there is no heatmap at \(heatmap.path)")
+        }
+        guard isFolder.boolValue else { return heatmap }
+        guard let file = SlideFolder.heatmap(forSlideNamed: name, in: heatmap) else {
+            throw WorkError(.input, "slide \(name) has no heatmap in \(heatmap.path)")
+        }
+        return file
     }
 }

@@ -25,15 +25,14 @@ public struct TrainingSlide: Sendable {
         coarseClasses: CoarseClasses
     ) throws {
         let slide = try Slide(url)
-        guard let file = SlideFolder.heatmap(forSlideNamed: slide.name, in: heatmaps) else {
+        scale = try slide.scale(given: givenScale)
+        let frame = try WorkingFrame(slide: slide, scale: scale, micronsPerPixel: micronsPerPixel)
+        guard let heatmap = try Heatmap.ofSlide(slide, scale: scale, in: heatmaps) else {
             throw SlideError(
                 .heatmap, "slide \(slide.name) has no heatmap in \(heatmaps.path) (looked for prediction-\(slide.name))"
             )
         }
-        scale = try slide.scale(given: givenScale)
-        let frame = try WorkingFrame(slide: slide, scale: scale, micronsPerPixel: micronsPerPixel)
-        heatmap = try Heatmap(file)
-        try heatmap.check(fits: slide, scale: scale)
+        self.heatmap = heatmap
         tissue = try TissueMask(slide: slide, scale: scale)
         mask = try masks.map { try FineMask(forSlideNamed: slide.name, in: $0) }
         try mask?.check(fits: slide)

@@ -24,25 +24,32 @@ public struct Heatmap: Sendable {
     public let regions: [Region]
     /// The side of a region, level-0 px.
     public let level0Side: Double
+    public let format: Format
 
     /// Reads a quip text file (METHOD §7 A; centres) or a WSInfer table (D; top left corners), gzipped or not.
     ///
     /// - Throws: ``SlideError`` with file and line for anything that is no coarse label, probabilities that are not in
     ///   0 … 1 among it.
     public init(_ url: URL) throws(SlideError) {
+        try self.init(url, extent: nil)
+    }
+
+    init(text bytes: [UInt8], url: URL) throws(SlideError) {
         self.url = url
-        let bytes = try TextFile.read(url)
         let firstLine = bytes.prefix { $0 != UInt8(ascii: "\n") }
         if String(decoding: firstLine.prefix(200), as: UTF8.self).hasPrefix("minx,") {
             (regions, level0Side) = try Heatmap.readWSInfer(url)
+            format = .wsinfer
         } else {
             (regions, level0Side) = try Heatmap.readQuip(bytes, path: url.path)
+            format = .quip
         }
     }
 
     /// The same, from values in memory.
-    public init(url: URL, regions: [Region], level0Side: Double) {
+    public init(url: URL, regions: [Region], level0Side: Double, format: Format = .quip) {
         self.url = url
+        self.format = format
         self.regions = regions
         self.level0Side = level0Side
     }
@@ -61,6 +68,7 @@ public struct Heatmap: Sendable {
                 "heatmap \(url.path) does not fit slide \(slide.name): its regions are \(level0Side) px or "
                     + String(format: "%.1f", side) + " µm wide, \(Heatmap.nominalSideMicrons) µm are expected")
         }
+        try checkOffset()
         let right = (regions.map(\.level0X).max() ?? 0) + level0Side
         let bottom = (regions.map(\.level0Y).max() ?? 0) + level0Side
         let left = regions.map(\.level0X).min() ?? 0
@@ -74,6 +82,24 @@ public struct Heatmap: Sendable {
                 "heatmap \(url.path) does not fit slide \(slide.name): it reaches from (\(Int(left)), \(Int(top))) to "
                     + "(\(Int(right)), \(Int(bottom))), the slide has \(slide.width)×\(slide.height) px")
         }
+    }
+
+    /// Quip's grid begins at the slide's corner: where most regions lie off it, centres and corners were mixed up, or the file
+    /// counts from elsewhere.
+    private func checkOffset() throws(SlideError) {
+        guard format == .quip, regions.count >= 4 else { return }
+        func rest(_ value: Double) -> Double {
+            let rest = value.truncatingRemainder(dividingBy: level0Side)
+            return rest < 0 ? rest + level0Side : rest
+        }
+        let rests = regions.map { (x: rest($0.level0X), y: rest($0.level0Y)) }
+        func isOff(_ value: Double) -> Bool { value > 0.1 * level0Side && value < 0.9 * level0Side }
+        guard rests.count(where: { isOff($0.x) || isOff($0.y) }) * 2 > rests.count else { return }
+        let (xs, ys) = (rests.map(\.x).sorted(), rests.map(\.y).sorted())
+        throw SlideError(
+            .heatmap,
+            "heatmap \(url.path) lies off its grid: regions of \(level0Side) px begin at (\(xs[xs.count / 2]), "
+                + "\(ys[ys.count / 2])) px past it; quip's coordinates are centres, not corners")
     }
 
     private static func readWSInfer(_ url: URL) throws(SlideError) -> ([Region], Double) {

@@ -49,14 +49,26 @@ public enum SlideFolder {
         return nil
     }
 
-    /// A file name, and what is left of it without `.gz`, `.csv` and `.txt`.
+    /// The colours that quip wrote beside a slide's heatmap.
+    static func colors(forSlideNamed name: String, in folder: URL) -> URL? {
+        let short = name.split(separator: ".").first.map(String.init) ?? name
+        return files(in: folder).first { file in
+            stems(file.lastPathComponent).contains { $0 == "color-\(name)" || $0 == "color-\(short)" }
+        }
+    }
+
+    /// A file name, and what is left of it without its endings. FeatureMap's names carry a date behind the slide's.
     private static func stems(_ fileName: String) -> [String] {
         var stems = [fileName]
         var name = fileName
-        for ending in [".gz", ".csv", ".txt"] where name.hasSuffix(ending) {
+        for ending in [".gz", ".csv", ".txt", ".png", ".json"] where name.hasSuffix(ending) {
             name.removeLast(ending.count)
             stems.append(name)
         }
+        if let date = name.range(of: "_[0-9]{2}-[0-9]{2}-[0-9]{4}$", options: .regularExpression) {
+            stems.append(String(name[..<date.lowerBound]))
+        }
+        if name.hasPrefix("heatmap_") { stems.append(String(name.dropFirst("heatmap_".count))) }
         return stems
     }
 

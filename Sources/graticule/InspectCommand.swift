@@ -10,9 +10,14 @@ struct InspectCommand: ParsableCommand {
     @Argument(help: "A slide file.") var slide: String
     @Flag(help: "Print JSON.") var json = false
     @Option(help: "µm per level-0 pixel, for a slide that does not say it.") var mpp: Double?
+    @Option(help: "A heatmap, or a folder of them: say how it fits the slide.") var heatmap: String?
 
     func run() throws {
-        let inspection = try SlideInspection(URL(fileURLWithPath: slide), givenScale: mpp)
+        let url = URL(fileURLWithPath: slide)
+        if let heatmap {
+            return try show(SlideInspection.report(on: URL(fileURLWithPath: heatmap), slide: url, givenScale: mpp))
+        }
+        let inspection = try SlideInspection(url, givenScale: mpp)
         if json {
             try Console.json(inspection)
             return
@@ -34,5 +39,16 @@ struct InspectCommand: ParsableCommand {
         if let tissue = inspection.tissueSquareMillimeters {
             print(String(format: "tissue     %.3f mm²", tissue))
         }
+    }
+
+    private func show(_ report: HeatmapReport) throws {
+        if json { return try Console.json(report) }
+        print("heatmap    \(report.file) (\(report.format))")
+        print("regions    \(report.regions)")
+        print(String(format: "side       %.4g px = %.1f µm", report.regionPixels, report.regionMicrons))
+        print(String(format: "on tissue  %.1f %% of the regions", 100 * report.regionsOnTissue))
+        print(String(format: "labelled   %.1f %% of the tissue", 100 * report.tissueLabelled))
+        print(String(format: "mean       %.3f", report.meanProbability))
+        print("by tenth   \(report.histogram.map(String.init).joined(separator: " "))")
     }
 }

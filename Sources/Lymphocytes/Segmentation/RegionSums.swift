@@ -16,7 +16,7 @@ struct RegionSums {
 
     /// - Parameter heatmaps: folder to look for the slide's heatmap in; without a heatmap there are no regions.
     init(slide: Slide, scale: SlideScale, frame: WorkingFrame, heatmaps: URL?, priors: LabelPriors) throws {
-        guard let heatmaps, let file = SlideFolder.heatmap(forSlideNamed: slide.name, in: heatmaps) else {
+        guard let heatmap = try heatmaps.flatMap({ try Heatmap.ofSlide(slide, scale: scale, in: $0) }) else {
             records = []
             spans = []
             byRow = []
@@ -24,8 +24,6 @@ struct RegionSums {
             identity = "none"
             return
         }
-        let heatmap = try Heatmap(file)
-        try heatmap.check(fits: slide, scale: scale)
         let classes = CoarseClasses(count: priors.classCount)
         let label = priors.labels.count - 1
         records = heatmap.regions.map { region in
