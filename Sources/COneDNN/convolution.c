@@ -39,17 +39,22 @@ int conednn_has_vnni(void) {
 
 // oneDNN takes the number of threads from OpenMP's setting of the calling thread, which libtorch shares: it is one during
 // each call and what it was after it. The functions are those of whichever OpenMP oneDNN was linked with.
+static int (*get_threads)(void);
+static void (*set_threads)(int);
+
+__attribute__((constructor)) static void find_openmp(void) {
+    get_threads = (int (*)(void))dlsym(RTLD_DEFAULT, "omp_get_max_threads");
+    set_threads = (void (*)(int))dlsym(RTLD_DEFAULT, "omp_set_num_threads");
+}
+
 static int keep_to_this_thread(void) {
-    int (*get)(void) = (int (*)(void))dlsym(RTLD_DEFAULT, "omp_get_max_threads");
-    void (*set)(int) = (void (*)(int))dlsym(RTLD_DEFAULT, "omp_set_num_threads");
-    const int before = get ? get() : 1;
-    if (set && before != 1) set(1);
+    const int before = get_threads ? get_threads() : 1;
+    if (set_threads && before != 1) set_threads(1);
     return before;
 }
 
 static void restore_threads(int before) {
-    void (*set)(int) = (void (*)(int))dlsym(RTLD_DEFAULT, "omp_set_num_threads");
-    if (set && before != 1) set(before);
+    if (set_threads && before != 1) set_threads(before);
 }
 
 static dnnl_data_type_t data_type(conednn_type type) {

@@ -1,6 +1,6 @@
 #include "COneDNN.h"
 
-#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 // The package is built for any x86-64; these loops exist once for each kind of vector unit, chosen at load time.
@@ -10,40 +10,47 @@
 #define VECTORS
 #endif
 
+// Each output pixel gathers from one row of every channel and row of its square: the writes are in order.
 VECTORS
 void conednn_fold_f32(const float *planes, int channels, int height, int width, int side, float *pixels) {
     const size_t plane = (size_t)height * width;
-    const int columns = width / side, folded = channels * side * side;
-    for (int y = 0; y < height / side; ++y) {
-        float *row = pixels + (size_t)y * columns * folded;
-        for (int c = 0; c < channels; ++c)
-            for (int dy = 0; dy < side; ++dy) {
-                const float *source = planes + c * plane + (size_t)(y * side + dy) * width;
-                float *target = row + (c * side + dy) * side;
-                for (int x = 0; x < columns; ++x)
-                    for (int dx = 0; dx < side; ++dx) target[(size_t)x * folded + dx] = source[x * side + dx];
+    const int columns = width / side, sources = channels * side;
+    for (int y = 0; y < height / side; ++y)
+        for (int x = 0; x < columns; ++x)
+            for (int s = 0; s < sources; ++s) {
+                const float *source = planes + (s / side) * plane + (size_t)(y * side + s % side) * width + x * side;
+                if (side == 2)
+                    memcpy(pixels, source, 2 * sizeof(float));
+                else
+                    for (int dx = 0; dx < side; ++dx) pixels[dx] = source[dx];
+                pixels += side;
             }
-    }
-}
-
-static inline int8_t byte(float value) {
-    value = value > 127 ? 127 : value < -127 ? -127 : value;
-    return (int8_t)(int)(value + (value < 0 ? -0.5f : 0.5f));
 }
 
 VECTORS
-void conednn_fold_s8(const float *planes, int channels, int height, int width, int side, const float *factors, int8_t *pixels) {
+void conednn_fold_s8(const float *planes, int channels, int height, int width, int side, const float *factors, int8_t *rows,
+    int8_t *pixels)
+{
     const size_t plane = (size_t)height * width;
-    const int columns = width / side, folded = channels * side * side;
+    const int columns = width / side, sources = channels * side;
     for (int y = 0; y < height / side; ++y) {
-        int8_t *row = pixels + (size_t)y * columns * folded;
-        for (int c = 0; c < channels; ++c)
-            for (int dy = 0; dy < side; ++dy) {
-                const float *source = planes + c * plane + (size_t)(y * side + dy) * width;
-                int8_t *target = row + (c * side + dy) * side;
-                const float factor = factors[c];
-                for (int x = 0; x < columns; ++x)
-                    for (int dx = 0; dx < side; ++dx) target[(size_t)x * folded + dx] = byte(source[x * side + dx] * factor);
+        for (int s = 0; s < sources; ++s) {
+            const float *source = planes + (s / side) * plane + (size_t)(y * side + s % side) * width;
+            int8_t *target = rows + (size_t)s * width;
+            const float factor = factors[s / side];
+            for (int x = 0; x < width; ++x) {
+                float value = source[x] * factor;
+                value = value > 127 ? 127 : value < -127 ? -127 : value;
+                target[x] = (int8_t)(int)(value + (value < 0 ? -0.5f : 0.5f));
+            }
+        }
+        for (int x = 0; x < columns; ++x)
+            for (int s = 0; s < sources; ++s) {
+                if (side == 2)
+                    memcpy(pixels, rows + (size_t)s * width + 2 * x, 2);
+                else
+                    for (int dx = 0; dx < side; ++dx) pixels[dx] = rows[(size_t)s * width + x * side + dx];
+                pixels += side;
             }
     }
 }
@@ -131,37 +138,54 @@ void conednn_enlarge_plane(const float *low, int height, int width, float *outpu
 }
 
 VECTORS
+static void add_row(const float *source, int width, float *target) {
+    for (int x = 0; x < width; ++x) target[x] += source[x];
+}
+
+VECTORS
+static void add_shifted(const float *padded, int width, int reach, float *target) {
+    for (int x = 0; x < width; ++x) target[x] += padded[x - reach] + padded[x + reach];
+}
+
+// The half-length of a disc's row, `dy` from its middle.
+static int half_length(int radius, int dy) {
+    int reach = 0;
+    while ((reach + 1) * (reach + 1) + dy * dy <= radius * radius) ++reach;
+    return reach;
+}
+
+VECTORS
 void conednn_add_disc_mean(const float *plane, int height, int width, int radius, float weight, float *scratch, float *output) {
-    // Rows of the disc of equal length are summed first: radius 5 has four lengths, so few additions a pixel remain.
-    const int padded = width + 2 * radius;
-    float *total = scratch + padded;
+    // For each input row the sums over the disc's row lengths are made once, the longer from the shorter, and then added up
+    // over the disc's rows: a ring of 2 radius + 1 rows with radius + 1 sums each (by distance from the middle).
+    const int padded = width + 2 * radius, ring = 2 * radius + 1;
+    float *row = scratch, *sums = scratch + padded;
     int pixels = 0;
-    for (int dy = -radius; dy <= radius; ++dy)
-        for (int dx = -radius; dx <= radius; ++dx) pixels += dx * dx + dy * dy <= radius * radius;
+    for (int dy = -radius; dy <= radius; ++dy) pixels += 2 * half_length(radius, dy) + 1;
     const float factor = weight / (float)pixels;
-    memset(scratch, 0, sizeof(float) * (size_t)padded);
-    for (int y = 0; y < height; ++y) {
-        memset(total, 0, sizeof(float) * (size_t)width);
-        for (int dy = 0; dy <= radius;) {
+    memset(row, 0, sizeof(float) * (size_t)padded);
+    for (int y = -radius; y < height; ++y) {
+        const int next = y + radius;
+        if (next < height) {
+            memcpy(row + radius, plane + (size_t)next * width, sizeof(float) * (size_t)width);
             int reach = 0;
-            while ((reach + 1) * (reach + 1) + dy * dy <= radius * radius) ++reach;
-            float *column = scratch + radius;
-            memset(column, 0, sizeof(float) * (size_t)width);
-            // All rows whose half-length is `reach`.
-            for (; dy <= radius && reach * reach + dy * dy <= radius * radius
-                   && (reach + 1) * (reach + 1) + dy * dy > radius * radius;
-                 ++dy)
-                for (int sign = dy == 0 ? 1 : -1; sign <= 1; sign += 2) {
-                    const int row = y + sign * dy;
-                    if (row < 0 || row >= height) continue;
-                    const float *source = plane + (size_t)row * width;
-                    for (int x = 0; x < width; ++x) column[x] += source[x];
-                }
-            for (int dx = -reach; dx <= reach; ++dx)
-                for (int x = 0; x < width; ++x) total[x] += column[x + dx];
+            for (int dy = radius; dy >= 0; --dy) {
+                float *sum = sums + ((size_t)(next % ring) * (radius + 1) + dy) * width;
+                memcpy(sum, dy == radius ? row + radius : sum + width, sizeof(float) * (size_t)width);
+                for (const int wanted = half_length(radius, dy); reach < wanted;)
+                    add_shifted(row + radius, width, ++reach, sum);
+            }
         }
+        if (y < 0) continue;
         float *target = output + (size_t)y * width;
-        for (int x = 0; x < width; ++x) target[x] += factor * total[x];
+        float *total = row;  // Its middle is written anew before it is read again; its ends stay zero.
+        memset(total + radius, 0, sizeof(float) * (size_t)width);
+        for (int dy = -radius; dy <= radius; ++dy) {
+            const int from = y + dy;
+            if (from < 0 || from >= height) continue;
+            add_row(sums + ((size_t)(from % ring) * (radius + 1) + abs(dy)) * width, width, total + radius);
+        }
+        for (int x = 0; x < width; ++x) target[x] += factor * total[radius + x];
     }
 }
 

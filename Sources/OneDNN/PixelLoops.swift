@@ -11,10 +11,13 @@ public enum PixelLoops {
 
     /// The same in bytes of ±127: each plane is multiplied with its factor and rounded.
     public static func fold(
-        _ planes: UnsafePointer<Float>, factors: [Float], height: Int, width: Int, side: Int, into output: PixelBuffer
+        _ planes: UnsafePointer<Float>, factors: [Float], height: Int, width: Int, side: Int, scratch: PixelBuffer,
+        into output: PixelBuffer
     ) {
+        precondition(scratch.byteCount >= factors.count * side * width, "the scratch memory is too small")
         conednn_fold_s8(
-            planes, Int32(factors.count), Int32(height), Int32(width), Int32(side), factors, output.signedBytes)
+            planes, Int32(factors.count), Int32(height), Int32(width), Int32(side), factors, scratch.signedBytes,
+            output.signedBytes)
     }
 
     /// The maximum of each square of 2×2 pixels; height and width are the input's.
@@ -74,7 +77,9 @@ public enum PixelLoops {
     }
 
     /// Bytes of scratch memory that ``addDiscMean(of:height:width:radius:weight:scratch:to:)`` needs.
-    public static func discScratch(width: Int, radius: Int) -> Int { 2 * (width + 2 * radius) * 4 }
+    public static func discScratch(width: Int, radius: Int) -> Int {
+        4 * (width + 2 * radius + (2 * radius + 1) * (radius + 1) * width)
+    }
 }
 
 /// How large values are: a histogram over the floating-point numbers ≥ 0, 128 steps a power of two.

@@ -30,8 +30,10 @@ void conednn_convolution_destroy(conednn_convolution *convolution);
 
 /// Planes (CHW) to pixels (HWC); squares of side² pixels become channels, in the order (channel, row, column).
 void conednn_fold_f32(const float *planes, int channels, int height, int width, int side, float *pixels);
-/// The same in bytes: each plane is multiplied with its factor, rounded and clamped to ±127.
-void conednn_fold_s8(const float *planes, int channels, int height, int width, int side, const float *factors, int8_t *pixels);
+/// The same in bytes: each plane is multiplied with its factor, rounded and clamped to ±127. `rows` holds
+/// channels · side · width bytes.
+void conednn_fold_s8(const float *planes, int channels, int height, int width, int side, const float *factors, int8_t *rows,
+    int8_t *pixels);
 
 /// The maximum of each 2×2 square.
 void conednn_pool_f32(const float *input, int height, int width, int channels, float *output);
@@ -49,7 +51,8 @@ void conednn_project_f32(const float *input, size_t pixels, int channels, const 
 void conednn_project_u8(const uint8_t *input, size_t pixels, int channels, const float *weights, float bias, float *output);
 /// One plane enlarged twofold, as above.
 void conednn_enlarge_plane(const float *low, int height, int width, float *output);
-/// Adds weight · (mean of `plane` over a disc; zero outside the image). `scratch` holds 2 (width + 2 radius) floats.
+/// Adds weight · (mean of `plane` over a disc; zero outside the image). `scratch` holds
+/// width + 2 radius + (2 radius + 1) · (radius + 1) · width floats.
 void conednn_add_disc_mean(const float *plane, int height, int width, int radius, float weight, float *scratch, float *output);
 
 /// Counts values by size: the upper 16 bits of the float, for values ≥ 0.

@@ -116,7 +116,8 @@ final class UNetPlan {
         scratch = PixelBuffer(
             byteCount: max(
                 4 * pixels(0) * (1 + (shape.labels == 2 ? 0 : shape.stride * shape.stride * shape.labels)),
-                PixelLoops.discScratch(width: width, radius: shape.prior?.radius ?? 0)))
+                PixelLoops.discScratch(width: width, radius: shape.prior?.radius ?? 0),
+                shape.inputChannels * shape.stride * width))
     }
 
     /// Weights as whole numbers, so that (Σ w·x + bias) · scale is the output in its bytes' steps.
@@ -151,7 +152,8 @@ final class UNetPlan {
         let (rows, columns) = (height / shape.stride, width / shape.stride)
         if let inputFactors {
             PixelLoops.fold(
-                planes, factors: inputFactors, height: height, width: width, side: shape.stride, into: input)
+                planes, factors: inputFactors, height: height, width: width, side: shape.stride, scratch: scratch,
+                into: input)
         } else {
             PixelLoops.fold(
                 planes, channels: shape.inputChannels, height: height, width: width, side: shape.stride, into: input)
