@@ -4,7 +4,7 @@ internal import GRDB
 /// How the cells of a run lie: clustered or spread, and whether tile borders show in them.
 public struct CellStatistics: Sendable, Equatable {
     /// Clark and Evans' index: the mean distance to the nearest other cell over ½ √(tissue / cells), what cells strewn at
-    /// random would have. Below 1 they cluster. nil for fewer than two cells.
+    /// random would have. Below 1 they cluster. A distance counts up to a tile's width. nil for fewer than two cells.
     public var nearestNeighborIndex: Double?
     /// Cells a unit of area within ``seamWidth`` of borders between tiles, over that of the tiles' insides; 1 without
     /// seams. nil where there are too few cells.
@@ -188,8 +188,8 @@ struct CellField {
                         }
                         ring += 1
                     }
-                    // A cell alone within a tile's width: that width is as much as is known.
-                    sum += best.isFinite ? best : side
+                    // No farther than a tile's width: the squares beyond were not all looked at.
+                    sum += min(best, side)
                 }
             }
         }

@@ -11,7 +11,8 @@ struct Bench {
         guard arguments.count == 6, let engine = InferenceEngine(named: arguments[2]), let side = Int(arguments[3]),
             let seconds = Double(arguments[4]), let threads = Int(arguments[5])
         else {
-            FileHandle.standardError.write(Data("usage: bench MODEL auto|fp32|int8|libtorch SIDE SECONDS THREADS\n".utf8))
+            FileHandle.standardError.write(
+                Data("usage: bench MODEL auto|fp32|int8|libtorch SIDE SECONDS THREADS\n".utf8))
             exit(2)
         }
         let loaded = try ModelFolder(URL(fileURLWithPath: arguments[1])).load(engine: engine)

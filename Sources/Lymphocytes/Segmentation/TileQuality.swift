@@ -24,6 +24,8 @@ struct TileQuality: Sendable, Equatable {
     static let mostPen = 0.05
     static let mostFold = 0.3
     static let leastSharpness = 0.1
+    /// Mean optical density over 16 µm: dense lymphoid tissue has about 0.45.
+    private static let foldDensity: Float = 0.7
 
     /// Every fourth pixel of every fourth row tells enough.
     private static let step = 4
@@ -44,7 +46,7 @@ struct TileQuality: Sendable, Equatable {
                     samples += 1
                     let (low, high) = (min(r, g, b), max(r, g, b))
                     // Haematoxylin and eosin both take most of green; what leaves green and takes red is ink. So is black.
-                    if (g > r + 20 && high - low > 40) || (high < 60 && high - low < 20) { penPixels += 1 }
+                    if (g > r + 20 && high - low > 30) || (high < 60 && high - low < 20) { penPixels += 1 }
                     let density = (table[r] + table[g] + table[b]) / 3
                     let block = y / side * columns + x / side
                     blocks[block] = (blocks[block].sum + density, blocks[block].count + 1)
@@ -64,7 +66,7 @@ struct TileQuality: Sendable, Equatable {
         tissue = Double(tissuePixels) / total
         pen = Double(penPixels) / total
         fold =
-            Double(blocks.reduce(0) { $0 + ($1.count > 0 && $1.sum / Float($1.count) > 0.8 ? 1 : 0) })
+            Double(blocks.reduce(0) { $0 + ($1.count > 0 && $1.sum / Float($1.count) > TileQuality.foldDensity ? 1 : 0) })
             / Double(max(1, blocks.count))
         let count = Double(tissuePixels)
         if tissuePixels > 500 {
