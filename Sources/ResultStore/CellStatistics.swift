@@ -6,8 +6,8 @@ public struct CellStatistics: Sendable, Equatable {
     /// Clark and Evans' index: the mean distance to the nearest other cell over ½ √(tissue / cells), what cells strewn at
     /// random would have. Below 1 they cluster. A distance counts up to a tile's width. nil for fewer than two cells.
     public var nearestNeighborIndex: Double?
-    /// Cells a unit of area within ``seamWidth`` of borders between tiles, over that of the tiles' insides; 1 without
-    /// seams. nil where there are too few cells.
+    /// Cells a unit of area within ``seamWidth`` of borders between tiles, over that of the strips beside, twice as wide: both
+    /// see the same tissue. 1 without seams; nil where there are too few cells.
     public var seamScore: Double?
     /// Its standard error, from the counts alone.
     public var seamScoreError: Double?
@@ -60,8 +60,9 @@ struct CellField {
     let tiles: Set<Tile>
     private var points: [Tile: [SIMD2<Float>]] = [:]
     private var count = 0
+    /// Cells in the strips along borders between tiles, and in those beside; in a corner a cell lies in two.
     private var atSeams = 0
-    private var inside = 0
+    private var beside = 0
 
     init(side: Double, seam: Double, tiles: Set<Tile>) {
         self.side = side
@@ -75,12 +76,10 @@ struct CellField {
         let (dx, dy) = (x - Double(tile.column) * side, y - Double(tile.row) * side)
         points[tile, default: []].append(SIMD2(Float(dx), Float(dy)))
         guard tiles.contains(tile) else { return }
-        // Borders to tiles without tissue have few cells for reasons of their own, and count for neither side.
-        let nearest = min(dx, dy, side - dx, side - dy)
-        if nearest >= seam {
-            inside += 1
-        } else if borders(of: tile).contains(where: { border in distance(border, dx, dy) < seam }) {
-            atSeams += 1
+        // Borders to tiles without tissue have few cells for reasons of their own.
+        for border in borders(of: tile) {
+            let distance = distance(border, dx, dy)
+            if distance < seam { atSeams += 1 } else if distance < 3 * seam { beside += 1 }
         }
     }
 
@@ -115,27 +114,12 @@ struct CellField {
             let expected = 0.5 * (tissue / Double(count)).squareRoot()
             result.nearestNeighborIndex = meanNearestDistance() / expected
         }
-        let (seamArea, insideArea) = areas()
-        if atSeams > 0, inside > 0, seamArea > 0, insideArea > 0 {
-            let score = Double(atSeams) / seamArea / (Double(inside) / insideArea)
+        if atSeams > 0, beside > 0 {
+            let score = 2 * Double(atSeams) / Double(beside)
             result.seamScore = score
-            result.seamScoreError = score * (1 / Double(atSeams) + 1 / Double(inside)).squareRoot()
+            result.seamScoreError = score * (1 / Double(atSeams) + 1 / Double(beside)).squareRoot()
         }
         return result
-    }
-
-    private func areas() -> (seams: Double, inside: Double) {
-        var seams = 0.0
-        for tile in tiles {
-            let found = Set(borders(of: tile))
-            // Two strips of a tile overlap in its corner.
-            var area = Double(found.count) * seam * side
-            for horizontal in [Border.left, .right] where found.contains(horizontal) {
-                for vertical in [Border.top, .bottom] where found.contains(vertical) { area -= seam * seam }
-            }
-            seams += area
-        }
-        return (seams, Double(tiles.count) * (side - 2 * seam) * (side - 2 * seam))
     }
 
     /// Each tile is cut into squares with about two cells each; rings of squares are searched outwards.
