@@ -17,6 +17,7 @@ struct EvaluateCommand: ParsableCommand {
     @Option(help: "SQLite file to store the scores in.") var results: String?
     @Option(help: "centre: log-odds at the centre pixel; disc: their mean over a disc inside the nucleus.") var score =
         "centre"
+    @Option(help: "auto, fp32, int8 or libtorch.") var precision = "auto"
     @Flag(help: "Print JSON.") var json = false
     @Option(help: "PNG file for the ROC curve; beside the results where they are stored.") var roc: String?
     @Option(help: "PNG file for the reliability curve; beside the results where they are stored.") var reliability:
@@ -28,10 +29,14 @@ struct EvaluateCommand: ParsableCommand {
         guard PatchScore(rawValue: score) != nil else {
             throw ValidationError("--score must be centre or disc, not '\(score)'.")
         }
+        guard InferenceEngine(named: precision) != nil else {
+            throw ValidationError("--precision must be auto, fp32, int8 or libtorch.")
+        }
     }
 
     func run() throws {
-        let loaded = try SegmentationModel(URL(fileURLWithPath: model))
+        let loaded = try SegmentationModel(
+            URL(fileURLWithPath: model), engine: InferenceEngine(named: precision) ?? .automatic)
         let set = try PatchSet(URL(fileURLWithPath: patches), givenScale: mpp)
         let method = PatchScore(rawValue: score) ?? .centre
         let shared = set.slides(among: loaded.description.slides.map(\.name))

@@ -245,12 +245,24 @@ public struct LymphocyteExperiment: Sendable {
         let description = ModelDescription(
             architecture: configuration.architecture, labels: priors.labels, inputEncoding: encoding.rawValue,
             micronsPerPixel: Training.micronsPerPixel, priors: priors, training: configuration, slides: set.summary,
-            steps: steps, temperature: temperature, validation: validation, versions: [:])
+            steps: steps, temperature: temperature, validation: validation,
+            quantizations: try quantizations(job, set: set, threshold: validation?.threshold ?? 0.5), versions: [:])
         let folder = folder(job).appendingPathComponent("model", isDirectory: true)
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         try AtomicFile.write(try JSONEncoder().encode(description), to: ModelFolder(folder).description)
         return SegmentationModel(
             network: network, description: description, encoding: encoding, fingerprint: job.name, folder: folder)
+    }
+
+    /// A student's scales for inference in bytes, so that its folder is a model like any other; nil for what is no network.
+    private func quantizations(_ job: Job, set: TrainingSet, threshold: Double) throws -> [Quantization]? {
+        guard case .student = job.method.kind else { return nil }
+        let folder = ModelFolder(folder(job).appendingPathComponent("model", isDirectory: true))
+        let architecture = TrainingPreset.fast.lymphocytes(seed: job.seed).architecture
+        let batches = try set.validationBatches()
+        return try folder.networks(members: 1, architecture: architecture).compactMap {
+            try Quantization.calibrate($0, batches: batches, threshold: threshold)
+        }
     }
 
     private func madeNetwork(

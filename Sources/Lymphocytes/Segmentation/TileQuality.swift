@@ -66,7 +66,8 @@ struct TileQuality: Sendable, Equatable {
         tissue = Double(tissuePixels) / total
         pen = Double(penPixels) / total
         fold =
-            Double(blocks.reduce(0) { $0 + ($1.count > 0 && $1.sum / Float($1.count) > TileQuality.foldDensity ? 1 : 0) })
+            Double(
+                blocks.reduce(0) { $0 + ($1.count > 0 && $1.sum / Float($1.count) > TileQuality.foldDensity ? 1 : 0) })
             / Double(max(1, blocks.count))
         let count = Double(tissuePixels)
         if tissuePixels > 500 {
