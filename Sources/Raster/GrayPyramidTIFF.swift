@@ -79,7 +79,6 @@ public final class GrayPyramidTIFF {
         let target = levels[0].tiff
         guard TIFFWriteDirectory(target) != 0 else { throw failure }
         for level in levels.dropFirst() {
-            guard TIFFFlush(level.tiff) != 0 else { throw failure }
             try copy(level, to: target)
         }
         close()
@@ -98,8 +97,7 @@ public final class GrayPyramidTIFF {
     private func open(width: Int, height: Int) throws(RasterError) {
         let base = AtomicFile.temporaryName(for: url)
         let file = levels.isEmpty ? base : base.appendingPathExtension("\(levels.count)")
-        // Read as well: the lower levels' tiles are copied from their files.
-        guard let tiff = TIFFOpen(file.path, levels.isEmpty ? "w8" : "w8") else { throw failure }
+        guard let tiff = TIFFOpen(file.path, "w8") else { throw failure }
         levels.append(
             Level(
                 width: width, height: height, file: file, tiff: tiff,
