@@ -1,5 +1,6 @@
 internal import Foundation
 internal import OneDNN
+internal import Synchronization
 
 /// Inference on CPUs with oneDNN, by one network or by several whose probabilities are averaged.
 ///
@@ -117,19 +118,16 @@ public final class OneDNNSegmentationNetwork: SegmentationNetwork, @unchecked Se
     }
 
     /// The first error of several threads.
-    ///
-    /// `@unchecked Sendable`: the error is read and written under the lock.
-    private final class Failure: @unchecked Sendable {
-        private let lock = NSLock()
-        private var first: (any Error)?
+    private final class Failure: Sendable {
+        private let first = Mutex<(any Error)?>(nil)
 
-        var error: (any Error)? { lock.withLock { first } }
+        var error: (any Error)? { first.withLock { $0 } }
 
         func catching(_ body: () throws -> Void) {
             do {
                 try body()
             } catch {
-                lock.withLock { if first == nil { first = error } }
+                first.withLock { $0 = $0 ?? error }
             }
         }
     }

@@ -1,6 +1,7 @@
 internal import Foundation
 internal import Raster
 internal import ResultStore
+internal import Synchronization
 internal import WholeSlide
 
 /// The tile rows of one slide from the first open one on: threads compute tiles, and this one closes cells and stores them,
@@ -150,28 +151,22 @@ struct SlideWork {
     }
 
     /// Counts tiles of several threads.
-    ///
-    /// `@unchecked Sendable`: the count is read and written under the lock.
-    private final class Counter: @unchecked Sendable {
-        private let lock = NSLock()
-        private var value = 0
+    private final class Counter: Sendable {
+        private let value = Mutex(0)
 
-        var count: Int { lock.withLock { value } }
-        func add() { lock.withLock { value += 1 } }
+        var count: Int { value.withLock { $0 } }
+        func add() { value.withLock { $0 += 1 } }
     }
 
     /// Cells of several threads.
-    ///
-    /// `@unchecked Sendable`: the parts are read and written under the lock.
-    private final class Collected: @unchecked Sendable {
-        private let lock = NSLock()
-        private var parts: [[CellRecord]]
+    private final class Collected: Sendable {
+        private let parts: Mutex<[[CellRecord]]>
 
         init(count: Int) {
-            parts = [[CellRecord]](repeating: [], count: count)
+            parts = Mutex([[CellRecord]](repeating: [], count: count))
         }
 
-        var cells: [CellRecord] { lock.withLock { parts.flatMap(\.self) } }
-        func put(_ cells: [CellRecord], at index: Int) { lock.withLock { parts[index] = cells } }
+        var cells: [CellRecord] { parts.withLock { $0.flatMap(\.self) } }
+        func put(_ cells: [CellRecord], at index: Int) { parts.withLock { $0[index] = cells } }
     }
 }

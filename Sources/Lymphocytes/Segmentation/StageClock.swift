@@ -1,16 +1,14 @@
 internal import Foundation
+internal import Synchronization
 
 /// Adds up how long the stages of a segmentation take; several threads may be in several stages at once.
-///
-/// `@unchecked Sendable`: the sums are read and written under the lock.
-final class StageClock: @unchecked Sendable {
+final class StageClock: Sendable {
     /// In the order in which a tile passes through them.
     enum Stage: String, CaseIterable {
         case tissue, read, encode, infer, place, components, cells, store
     }
 
-    private let lock = NSLock()
-    private var sums: [Stage: Double] = [:]
+    private let sums = Mutex<[Stage: Double]>([:])
 
     func time<Result, Failure: Error>(
         _ stage: Stage, _ body: () throws(Failure) -> Result
@@ -18,13 +16,15 @@ final class StageClock: @unchecked Sendable {
         let start = DispatchTime.now().uptimeNanoseconds
         defer {
             let seconds = Double(DispatchTime.now().uptimeNanoseconds - start) / 1e9
-            lock.withLock { sums[stage, default: 0] += seconds }
+            sums.withLock { $0[stage, default: 0] += seconds }
         }
         return try body()
     }
 
     /// Seconds by stage, summed over threads.
     var seconds: [String: Double] {
-        lock.withLock { Dictionary(uniqueKeysWithValues: Stage.allCases.map { ($0.rawValue, sums[$0] ?? 0) }) }
+        sums.withLock { sums in
+            Dictionary(uniqueKeysWithValues: Stage.allCases.map { ($0.rawValue, sums[$0] ?? 0) })
+        }
     }
 }

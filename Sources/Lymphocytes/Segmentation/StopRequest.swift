@@ -1,14 +1,11 @@
-internal import Foundation
+internal import Synchronization
 
 /// Asks a running segmentation to stop at the next place from which it can go on: the end of the tile rows in work.
-///
-/// `@unchecked Sendable`: the flag is read and written under the lock.
-public final class StopRequest: @unchecked Sendable {
-    private let lock = NSLock()
-    private var isMade = false
+public final class StopRequest: Sendable {
+    private let isMade = Mutex(false)
 
     public init() {}
 
-    public var isStopping: Bool { lock.withLock { isMade } }
-    public func stop() { lock.withLock { isMade = true } }
+    public var isStopping: Bool { isMade.withLock { $0 } }
+    public func stop() { isMade.withLock { $0 = true } }
 }
