@@ -51,42 +51,37 @@ public struct StreamingComponents: Sendable {
     /// Takes the next row and returns the components that it closes, in order of their first pixel.
     ///
     /// - Parameters:
-    ///   - first: the first value of each pixel; a pixel belongs to the mask where it is at least `threshold`.
-    ///   - second: the second value of each pixel.
-    ///   - spans: columns outside which no pixel belongs to the mask, in order; nil for all.
-    public mutating func append(
-        first: UnsafeBufferPointer<UInt8>, second: UnsafeBufferPointer<UInt8>, threshold: UInt8,
-        within spans: [Range<Int>]? = nil
-    ) -> [PixelComponent] {
+    ///   - parts: rectangles that share no pixel, from left to right; runs that meet at a border are one.
+    ///   - partRow: the row within the parts; a part with fewer rows has none there.
+    public mutating func append(_ parts: [PixelRuns], row partRow: Int) -> [PixelComponent] {
         let row = Int32(nextRow)
         nextRow += 1
         var current: [(columns: Range<Int32>, component: Int)] = []
         var above = 0
-        var x = 0
-        var span = 0
-        while x < first.count {
-            guard first[x] >= threshold else {
-                x += 1
-                if let spans {
-                    while span < spans.count, spans[span].upperBound <= x { span += 1 }
-                    x = span < spans.count ? max(x, spans[span].lowerBound) : first.count
+        for part in parts where partRow < part.rowCount {
+            for run in part.runs(ofRow: partRow) {
+                let columns = run.columns
+                while above < frontier.count, frontier[above].columns.upperBound <= columns.lowerBound { above += 1 }
+                var owner: Int?
+                if let last = current.last, last.columns.upperBound == columns.lowerBound {
+                    owner = root(of: last.component)
                 }
-                continue
+                let continues = owner != nil
+                var candidate = above
+                while candidate < frontier.count, frontier[candidate].columns.lowerBound < columns.upperBound {
+                    let root = root(of: frontier[candidate].component)
+                    owner = owner.map { merge($0, root) } ?? root
+                    candidate += 1
+                }
+                let component = owner ?? makeComponent()
+                let end = run.offset + 2 * columns.count
+                extend(component, row: row, columns: columns, values: part.values[run.offset..<end])
+                if continues, let last = current.popLast() {
+                    current.append((last.columns.lowerBound..<columns.upperBound, component))
+                } else {
+                    current.append((columns, component))
+                }
             }
-            let start = x
-            while x < first.count, first[x] >= threshold { x += 1 }
-            let columns = Int32(start)..<Int32(x)
-            while above < frontier.count, frontier[above].columns.upperBound <= columns.lowerBound { above += 1 }
-            var owner: Int?
-            var candidate = above
-            while candidate < frontier.count, frontier[candidate].columns.lowerBound < columns.upperBound {
-                let root = root(of: frontier[candidate].component)
-                owner = owner.map { merge($0, root) } ?? root
-                candidate += 1
-            }
-            let component = owner ?? makeComponent()
-            extend(component, row: row, columns: columns, first: first, second: second)
-            current.append((columns, component))
         }
         return advance(to: current)
     }
@@ -149,23 +144,12 @@ public struct StreamingComponents: Sendable {
         return keep
     }
 
-    private mutating func extend(
-        _ identifier: Int, row: Int32, columns: Range<Int32>, first: UnsafeBufferPointer<UInt8>,
-        second: UnsafeBufferPointer<UInt8>
-    ) {
+    private mutating func extend(_ identifier: Int, row: Int32, columns: Range<Int32>, values: ArraySlice<UInt8>) {
         // One look-up a run, and changed in place: a run has tens of pixels.
         guard let index = open.index(forKey: identifier), !open.values[index].isOversized else { return }
         let offset = Int32(open.values[index].values.count)
         open.values[index].runs.append(PixelComponent.Run(row: row, columns: columns, offset: offset))
-        let range = Int(columns.lowerBound)..<Int(columns.upperBound)
-        open.values[index].values.append(
-            contentsOf: [UInt8](unsafeUninitializedCapacity: 2 * range.count) { buffer, count in
-                for (i, x) in range.enumerated() {
-                    buffer[2 * i] = first[x]
-                    buffer[2 * i + 1] = second[x]
-                }
-                count = 2 * range.count
-            })
+        open.values[index].values.append(contentsOf: values)
         open.values[index].dropIfOversized()
     }
 }

@@ -46,7 +46,7 @@ public struct TissueMask: Sendable {
     public init(slide: Slide, scale: SlideScale) throws(SlideError) {
         frame = try TissueMask.frame(slide: slide, scale: scale)
         let reader = WorkingReader(slide: slide, frame: frame)
-        var density = Plane<Float>(width: frame.width, height: frame.height, repeating: 0)
+        var density = Plane<UInt16>(width: frame.width, height: frame.height, repeating: 0)
         // Blocks of at most 4096 level-0 pixels a side: 64 MB, whatever the slide.
         let block = max(1, min(128, Int(4096 / frame.level0PerPixel)))
         var isReadable = false
@@ -64,7 +64,8 @@ public struct TissueMask: Sendable {
                 }
                 for row in 0..<image.height {
                     for column in 0..<image.width {
-                        density[x + column, y + row] = TissueMask.density(image[column, row])
+                        density[x + column, y + row] = UInt16(
+                            TissueMask.density(image[column, row]) * TissueMask.densitySteps + 0.5)
                     }
                 }
             }
@@ -73,7 +74,28 @@ public struct TissueMask: Sendable {
         let threshold = min(
             TissueMask.densityRange.upperBound,
             max(TissueMask.densityRange.lowerBound, TissueMask.otsuThreshold(density.values)))
-        mask = density.blurred(sigma: 1).map { $0 > threshold }
+        mask = TissueMask.smoothed(density, above: threshold)
+    }
+
+    /// Densities are kept in so many steps an OD: floats of a large slide would be the largest buffer of its segmentation.
+    private static let densitySteps: Float = 16_384
+
+    /// Where the density, smoothed by a Gaussian of one pixel, is above a threshold; a strip at a time.
+    private static func smoothed(_ density: Plane<UInt16>, above threshold: Float) -> Plane<Bool> {
+        var mask: [Bool] = []
+        mask.reserveCapacity(density.values.count)
+        let (strip, margin) = (256, 3)
+        for y in stride(from: 0, to: density.height, by: strip) {
+            let own = y..<min(y + strip, density.height)
+            // With the rows that the Gaussian reaches; at the slide's own edges it is mirrored.
+            let read = max(0, own.lowerBound - margin)..<min(density.height, own.upperBound + margin)
+            let values = density.values[(read.lowerBound * density.width)..<(read.upperBound * density.width)]
+            let part = Plane(width: density.width, height: read.count, values: values.map { Float($0) / densitySteps })
+                .blurred(sigma: 1)
+            let first = (own.lowerBound - read.lowerBound) * density.width
+            mask += part.values[first..<(first + own.count * density.width)].map { $0 > threshold }
+        }
+        return Plane(width: density.width, height: density.height, values: mask)
     }
 
     private static let densityTable: [Float] = ColorDeconvolution.opticalDensityTable
@@ -82,10 +104,10 @@ public struct TissueMask: Sendable {
         (densityTable[Int(color.0)] + densityTable[Int(color.1)] + densityTable[Int(color.2)]) / 3
     }
 
-    /// The threshold between two classes of values in 0…1 that maximises the variance between them.
-    static func otsuThreshold(_ values: [Float]) -> Float {
+    /// The threshold between two classes of densities up to 1 that maximises the variance between them.
+    private static func otsuThreshold(_ values: [UInt16]) -> Float {
         var histogram = [Double](repeating: 0, count: 256)
-        for value in values { histogram[max(0, min(255, Int(value * 255)))] += 1 }
+        for value in values { histogram[min(255, Int(Float(value) / densitySteps * 255))] += 1 }
         let total = Double(values.count)
         let sum = histogram.enumerated().reduce(0) { $0 + Double($1.offset) * $1.element }
         var (weight, partial, best, threshold) = (0.0, 0.0, -1.0, 0)

@@ -15,20 +15,30 @@ struct ComponentTests {
 
     private let threshold: UInt8 = 110
 
-    private func stream(_ plane: Plane<UInt8>, interruptAt rows: Set<Int> = []) throws -> [PixelComponent] {
-        var components = StreamingComponents()
-        var closed: [PixelComponent] = []
-        let second = plane.values.map { $0 ^ 0xff }
-        for y in 0..<plane.height {
-            if rows.contains(y) { components = try StreamingComponents(frontierData: components.frontierData) }
-            let range = (y * plane.width)..<((y + 1) * plane.width)
-            plane.values.withUnsafeBufferPointer { first in
-                second.withUnsafeBufferPointer { second in
-                    closed += components.append(
-                        first: UnsafeBufferPointer(rebasing: first[range]),
-                        second: UnsafeBufferPointer(rebasing: second[range]), threshold: threshold)
+    /// The rows of a plane as runs of rectangles side by side; the second value is the first with all bits turned.
+    private func runs(_ plane: Plane<UInt8>, borders: [Int]) -> [PixelRuns] {
+        zip([0] + borders, borders + [plane.width]).map { left, right in
+            var part = PixelRuns(x: left)
+            for y in 0..<plane.height {
+                plane.values.withUnsafeBufferPointer { values in
+                    let row = UnsafeBufferPointer(
+                        rebasing: values[(y * plane.width + left)..<(y * plane.width + right)])
+                    part.appendRow(first: row, threshold: threshold) { row[$0] ^ 0xff }
                 }
             }
+            return part
+        }
+    }
+
+    private func stream(
+        _ plane: Plane<UInt8>, borders: [Int] = [], interruptAt rows: Set<Int> = []
+    ) throws -> [PixelComponent] {
+        var components = StreamingComponents()
+        var closed: [PixelComponent] = []
+        let parts = runs(plane, borders: borders)
+        for y in 0..<plane.height {
+            if rows.contains(y) { components = try StreamingComponents(frontierData: components.frontierData) }
+            closed += components.append(parts, row: y)
         }
         return closed + components.finish()
     }
@@ -61,6 +71,11 @@ struct ComponentTests {
     @Test(arguments: 1...8) func streamedComponentsEqualThoseOfTheWholeMask(seed: Int) throws {
         let plane = mask(width: 37, height: 41, seed: UInt64(seed))
         let found = try stream(plane)
+        // A border between tiles cuts nothing, be it in a run or between two.
+        for borders in [[16], [1, 2, 30]] {
+            let parts = try stream(plane, borders: borders)
+            #expect(Set(parts.map { pixels($0, width: 37) }) == flood(plane))
+        }
         #expect(Set(found.map { pixels($0, width: 37) }) == flood(plane))
         for component in found {
             for run in component.runs {
@@ -90,14 +105,14 @@ struct ComponentTests {
         for x in (width - 12)..<width { sheet[x] = 0 }
         var withSquare = sheet
         for x in (width - 8)..<(width - 2) { withSquare[x] = 200 }
+        let sheetRuns = runs(Plane(width: width, height: 1, values: sheet), borders: [])
+        let squareRuns = runs(Plane(width: width, height: 1, values: withSquare), borders: [])
         for y in 0..<2050 {
             if y == 2010 {
                 #expect(components.frontierData.count < 1000, "nothing of the sheet is kept")
                 components = try StreamingComponents(frontierData: components.frontierData)
             }
-            (y < 6 ? withSquare : sheet).withUnsafeBufferPointer {
-                closed += components.append(first: $0, second: $0, threshold: 100)
-            }
+            closed += components.append(y < 6 ? squareRuns : sheetRuns, row: 0)
         }
         closed += components.finish()
         #expect(closed.map(\.pixelCount) == [36])
@@ -107,7 +122,7 @@ struct ComponentTests {
     @Test func aProgressMarkCutOffIsRefused() throws {
         var components = StreamingComponents()
         let row = [UInt8](repeating: 200, count: 9)
-        row.withUnsafeBufferPointer { _ = components.append(first: $0, second: $0, threshold: 1) }
+        _ = components.append(runs(Plane(width: 9, height: 1, values: row), borders: []), row: 0)
         let data = components.frontierData
         for length in 0..<data.count {
             #expect(throws: RasterError.self) { try StreamingComponents(frontierData: data.prefix(length)) }

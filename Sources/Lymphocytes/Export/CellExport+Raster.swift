@@ -58,10 +58,12 @@ extension CellExport {
         let file = try GrayPyramidTIFF(
             url, width: frame.width, height: frame.height, micronsPerPixel: workingMicrons, name: run.slide,
             reduction: .mean)
+        let width = frame.width
         let pipeline = TilePipeline(
             grid: grid, frame: frame,
             tiles: ProbabilityTiles(reader: WorkingReader(slide: slide, frame: frame), model: model), firstRow: 0,
-            stop: StopRequest(), finishedTile: {})
+            stop: StopRequest(), makeBand: { ProbabilityBand(width: width, height: $0.count, y: $0.lowerBound) },
+            finishedTile: {})
         pipeline.start(threads: ProcessInfo.processInfo.activeProcessorCount)
         defer { pipeline.close() }
         while true {

@@ -51,28 +51,26 @@ struct RegionSums {
         tallest = spans.map(\.rows.count).max() ?? 0
     }
 
-    /// What a band adds to the regions that it crosses.
-    func sums(over band: TileBand) -> [RegionSum] {
-        let rows = band.y..<(band.y + band.height)
+    /// A region's part in some working rows.
+    struct Crossing {
+        let ordinal: Int
+        let columns: Range<Int>
+        let rows: Range<Int>
+    }
+
+    /// The regions that working rows cross.
+    func crossing(_ rows: Range<Int>) -> [Crossing] {
         var position = firstRegion(from: rows.lowerBound - tallest)
-        var sums: [RegionSum] = []
+        var found: [Crossing] = []
         while position < byRow.count, spans[byRow[position]].rows.lowerBound < rows.upperBound {
             let ordinal = byRow[position]
             let span = spans[ordinal]
             position += 1
             let common = span.rows.clamped(to: rows)
             guard !common.isEmpty, !span.columns.isEmpty else { continue }
-            // What could not be read tells nothing of the region.
-            let columns = span.columns.filter { column in !band.unreadable.contains { $0.contains(column) } }
-            var sum = 0
-            for row in common {
-                for column in columns { sum += Int(band[probabilityAt: column, row - band.y]) }
-            }
-            sums.append(
-                RegionSum(
-                    ordinal: ordinal, pixels: common.count * columns.count, probabilitySum: Double(sum) / 255))
+            found.append(Crossing(ordinal: ordinal, columns: span.columns, rows: common))
         }
-        return sums
+        return found
     }
 
     /// The place in `byRow` of the first region that begins at or below a row.

@@ -47,11 +47,15 @@ struct SlideWork {
         let before = grid.rows[0..<min(run.nextTileRow, grid.rows.count)].reduce(0) { $0 + $1.count }
         let start = Date()
         let counter = Counter()
+        let regions = regions
+        let threshold = segmenter.settings.threshold
         let pipeline = TilePipeline(
             grid: grid, frame: frame,
             tiles: ProbabilityTiles(
                 reader: WorkingReader(slide: slide, frame: frame), model: segmenter.model, clock: clock),
-            firstRow: run.nextTileRow, stop: segmenter.stop, finishedTile: { counter.add() })
+            firstRow: run.nextTileRow, stop: segmenter.stop,
+            makeBand: { CellBand(rows: $0, threshold: threshold, regions: regions.crossing($0)) },
+            finishedTile: { counter.add() })
         pipeline.start(threads: segmenter.threads)
         defer { pipeline.close() }
         var lastFailure: SlideError?
@@ -89,13 +93,13 @@ struct SlideWork {
     }
 
     /// Closes the cells of a row and stores it.
-    private mutating func store(_ row: TilePipeline.Row, components: inout StreamingComponents) throws {
+    private mutating func store(_ row: TilePipeline<CellBand>.Row, components: inout StreamingComponents) throws {
         let isLast = row.index == grid.rows.count - 1
         let closed = clock.time(.components) {
             var closed =
                 row.tiles.isEmpty
-                ? components.skip(toRow: row.band.y + row.band.height)
-                : row.band.append(to: &components, threshold: segmenter.settings.threshold)
+                ? components.skip(toRow: min((row.index + 1) * grid.side, frame.height))
+                : row.band.append(to: &components)
             if isLast { closed += components.finish() }
             return closed
         }
@@ -104,12 +108,11 @@ struct SlideWork {
         let records = row.tiles.map(record)
         unreadable += records.count { $0.failure != nil }
         flagged += records.count { $0.flag != nil }
-        let sums = regions.sums(over: row.band)
         let frontier = components.frontierData
         try clock.time(.store) { () throws(StoreError) in
             try segmenter.store.finishTileRow(
                 run: run.id, nextTileRow: row.index + 1, frontier: frontier, tiles: records, cells: found,
-                regionSums: sums)
+                regionSums: row.band.regionSums)
         }
     }
 
@@ -129,7 +132,7 @@ struct SlideWork {
     /// Components below which a second thread is not worth its start.
     private static let leastShare = 64
 
-    private func record(_ result: TilePipeline.TileResult) -> TileRecord {
+    private func record(_ result: TileResult) -> TileRecord {
         let tile = result.tile
         var record = TileRecord(
             row: tile.row, column: tile.column, level0X: frame.level0(Double(tile.x)),

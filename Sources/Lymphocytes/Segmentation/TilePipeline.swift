@@ -1,39 +1,40 @@
 internal import Foundation
 internal import WholeSlide
 
+/// What came of a tile: its mean probability and quality, or why it could not be read.
+struct TileResult {
+    let tile: TileGrid.Tile
+    let result: Result<(meanProbability: Double, quality: TileQuality), SlideError>
+}
+
 /// Works on the tiles of a slide with several threads and hands over finished tile rows in order.
 ///
 /// Reading and inference of different tiles overlap, and both overlap with what the caller does with a finished row. No
-/// more than ``rowsAhead`` rows are begun beyond the one that the caller waits for: that bounds the memory.
+/// more than `rowsAhead` rows are begun beyond the one that the caller waits for: that bounds the memory.
 ///
 /// `@unchecked Sendable`: all mutable state is under `condition`.
-final class TilePipeline: @unchecked Sendable {
+final class TilePipeline<Band: TileBand>: @unchecked Sendable {
     /// A finished tile row.
     struct Row {
         let index: Int
-        let band: TileBand
+        let band: Band
         let tiles: [TileResult]
     }
 
-    /// What came of a tile: its mean probability and quality, or why it could not be read.
-    struct TileResult {
-        let tile: TileGrid.Tile
-        let result: Result<(meanProbability: Double, quality: TileQuality), SlideError>
-    }
-
     private struct Work {
-        let band: TileBand
+        let band: Band
         var results: [TileResult?]
         var open: Int
     }
 
     /// Rows that may be in work at once.
-    static let rowsAhead = 2
+    private let rowsAhead = 2
 
     private let grid: TileGrid
     private let frame: WorkingFrame
     private let tiles: ProbabilityTiles
     private let stop: StopRequest
+    private let makeBand: @Sendable (Range<Int>) -> Band
     private let finishedTile: @Sendable () -> Void
     private let condition = NSCondition()
     private var work: [Int: Work] = [:]
@@ -47,15 +48,17 @@ final class TilePipeline: @unchecked Sendable {
 
     /// - Parameters:
     ///   - firstRow: where to begin.
+    ///   - makeBand: makes what keeps a tile row's output, given its working rows.
     ///   - finishedTile: called after each tile, from several threads.
     init(
         grid: TileGrid, frame: WorkingFrame, tiles: ProbabilityTiles, firstRow: Int, stop: StopRequest,
-        finishedTile: @escaping @Sendable () -> Void
+        makeBand: @escaping @Sendable (Range<Int>) -> Band, finishedTile: @escaping @Sendable () -> Void
     ) {
         self.grid = grid
         self.frame = frame
         self.tiles = tiles
         self.stop = stop
+        self.makeBand = makeBand
         self.finishedTile = finishedTile
         nextRow = firstRow
         wanted = firstRow
@@ -122,7 +125,7 @@ final class TilePipeline: @unchecked Sendable {
                 guard !isEnding, failure == nil, nextRow < grid.rows.count else { return nil }
                 // A row that has been begun is finished; no other is begun once a stop is asked for.
                 if nextTile == 0, stop.isStopping { return nil }
-                guard nextRow < wanted + TilePipeline.rowsAhead else {
+                guard nextRow < wanted + rowsAhead else {
                     _ = condition.wait(until: Date().addingTimeInterval(0.2))
                     continue
                 }
@@ -131,7 +134,7 @@ final class TilePipeline: @unchecked Sendable {
                     let count = grid.rows[row].count
                     let y = row * grid.side
                     work[row] = Work(
-                        band: TileBand(width: frame.width, height: min(grid.side, frame.height - y), y: y),
+                        band: makeBand(y..<min(y + grid.side, frame.height)),
                         results: [TileResult?](repeating: nil, count: count), open: count)
                     if count == 0 {
                         nextRow += 1
