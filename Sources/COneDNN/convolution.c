@@ -9,7 +9,8 @@
 struct conednn_convolution {
     dnnl_primitive_t primitive;
     dnnl_stream_t stream;
-    dnnl_memory_t input, output, weights, bias;
+    dnnl_memory_t input, output, weights, bias, scratch;
+    size_t scratch_size;
 };
 
 // One engine for the process: it holds no state that changes.
@@ -29,6 +30,10 @@ static dnnl_engine_t engine(void) {
 int conednn_version(void) {
     const dnnl_version_t *v = dnnl_version();
     return v->major * 10000 + v->minor * 100 + v->patch;
+}
+
+int conednn_has_avx512(void) {
+    return (dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core) == dnnl_cpu_isa_avx512_core;
 }
 
 int conednn_has_vnni(void) {
@@ -61,10 +66,10 @@ static dnnl_data_type_t data_type(conednn_type type) {
     return type == CONEDNN_F32 ? dnnl_f32 : type == CONEDNN_U8 ? dnnl_u8 : dnnl_s8;
 }
 
-#define TRY(call) if ((status = (call)) != dnnl_success) goto failed
+#define TRY(call) do { if ((status = (call)) != dnnl_success) goto failed; } while (0)
 
 conednn_convolution *conednn_convolution_create(int kernel, int input_channels, int output_channels, int height, int width,
-    conednn_type input, conednn_type output, const float *weights, const float *bias, const float *scales, int relu,
+    conednn_type input, conednn_type output, const float *weights, const float *bias, const float *scales, int flags,
     int *result)
 {
     const int threads = keep_to_this_thread();
@@ -84,22 +89,25 @@ conednn_convolution *conednn_convolution_create(int kernel, int input_channels, 
                       weight_dims = {output_channels, input_channels, kernel, kernel}, bias_dims = {output_channels},
                       strides = {1, 1}, padding = {kernel / 2, kernel / 2};
     dnnl_memory_desc_t input_desc, output_desc, weight_desc, plain_desc, bias_desc;
-    TRY(dnnl_memory_desc_init_by_tag(&input_desc, 4, input_dims, data_type(input), dnnl_nhwc));
-    TRY(dnnl_memory_desc_init_by_tag(&output_desc, 4, output_dims, data_type(output), dnnl_nhwc));
+    const dnnl_format_tag_t layout = flags & CONEDNN_BLOCKED ? dnnl_nChw16c : dnnl_nhwc;
+    TRY(dnnl_memory_desc_init_by_tag(&input_desc, 4, input_dims, data_type(input), layout));
+    TRY(dnnl_memory_desc_init_by_tag(&output_desc, 4, output_dims, data_type(output), layout));
     TRY(dnnl_memory_desc_init_by_tag(&weight_desc, 4, weight_dims, weight_type, dnnl_format_tag_any));
     TRY(dnnl_memory_desc_init_by_tag(&plain_desc, 4, weight_dims, weight_type, dnnl_oihw));
     TRY(dnnl_memory_desc_init_by_tag(&bias_desc, 1, bias_dims, dnnl_f32, dnnl_x));
 
     TRY(dnnl_primitive_attr_create(&attributes));
+    // oneDNN's own scratch memory belongs to the thread that made the primitive; on another one it would be missing.
+    TRY(dnnl_primitive_attr_set_scratchpad_mode(attributes, dnnl_scratchpad_mode_user));
     if (scales) TRY(dnnl_primitive_attr_set_output_scales(attributes, output_channels, 1 << 1, scales));
-    if (relu) {
-        TRY(dnnl_post_ops_create(&post));
-        TRY(dnnl_post_ops_append_eltwise(post, 1, dnnl_eltwise_relu, 0, 0));
-        TRY(dnnl_primitive_attr_set_post_ops(attributes, post));
-    }
+    TRY(dnnl_post_ops_create(&post));
+    if (flags & CONEDNN_ADD) TRY(dnnl_post_ops_append_sum(post, 1));
+    if (flags & CONEDNN_RELU) TRY(dnnl_post_ops_append_eltwise(post, 1, dnnl_eltwise_relu, 0, 0));
+    TRY(dnnl_primitive_attr_set_post_ops(attributes, post));
     dnnl_convolution_desc_t convolution;
-    TRY(dnnl_convolution_forward_desc_init(&convolution, dnnl_forward_inference, dnnl_convolution_direct, &input_desc,
-        &weight_desc, &bias_desc, &output_desc, strides, padding, padding));
+    TRY(dnnl_convolution_forward_desc_init(&convolution, dnnl_forward_inference,
+        flags & CONEDNN_WINOGRAD ? dnnl_convolution_winograd : dnnl_convolution_direct, &input_desc, &weight_desc,
+        &bias_desc, &output_desc, strides, padding, padding));
     TRY(dnnl_primitive_desc_create(&description, &convolution, attributes, cpu, NULL));
     TRY(dnnl_primitive_create(&made->primitive, description));
     TRY(dnnl_stream_create(&made->stream, cpu, dnnl_stream_default_flags));
@@ -127,6 +135,9 @@ conednn_convolution *conednn_convolution_create(int kernel, int input_channels, 
     memcpy(target, bias, sizeof(float) * (size_t)output_channels);
     TRY(dnnl_memory_create(&made->input, &input_desc, cpu, DNNL_MEMORY_NONE));
     TRY(dnnl_memory_create(&made->output, &output_desc, cpu, DNNL_MEMORY_NONE));
+    const dnnl_memory_desc_t *wanted = dnnl_primitive_desc_query_md(description, dnnl_query_scratchpad_md, 0);
+    made->scratch_size = dnnl_memory_desc_get_size(wanted);
+    TRY(dnnl_memory_create(&made->scratch, wanted, cpu, DNNL_MEMORY_NONE));
     goto done;
 
 failed:
@@ -145,14 +156,17 @@ done:
     return made;
 }
 
-int conednn_convolution_run(conednn_convolution *c, const void *input, void *output) {
+size_t conednn_convolution_scratch(const conednn_convolution *c) { return c->scratch_size; }
+
+int conednn_convolution_run(conednn_convolution *c, const void *input, void *output, void *scratch) {
     const int threads = keep_to_this_thread();
     dnnl_status_t status;
     TRY(dnnl_memory_set_data_handle(c->input, (void *)input));
     TRY(dnnl_memory_set_data_handle(c->output, output));
-    const dnnl_exec_arg_t arguments[] = {
-        {DNNL_ARG_SRC, c->input}, {DNNL_ARG_WEIGHTS, c->weights}, {DNNL_ARG_BIAS, c->bias}, {DNNL_ARG_DST, c->output}};
-    TRY(dnnl_primitive_execute(c->primitive, c->stream, 4, arguments));
+    TRY(dnnl_memory_set_data_handle(c->scratch, scratch));
+    const dnnl_exec_arg_t arguments[] = {{DNNL_ARG_SRC, c->input}, {DNNL_ARG_WEIGHTS, c->weights}, {DNNL_ARG_BIAS, c->bias},
+        {DNNL_ARG_DST, c->output}, {DNNL_ARG_SCRATCHPAD, c->scratch}};
+    TRY(dnnl_primitive_execute(c->primitive, c->stream, 5, arguments));
     status = dnnl_stream_wait(c->stream);
 failed:
     restore_threads(threads);
@@ -165,6 +179,7 @@ void conednn_convolution_destroy(conednn_convolution *c) {
     if (c->output) dnnl_memory_destroy(c->output);
     if (c->weights) dnnl_memory_destroy(c->weights);
     if (c->bias) dnnl_memory_destroy(c->bias);
+    if (c->scratch) dnnl_memory_destroy(c->scratch);
     if (c->primitive) dnnl_primitive_destroy(c->primitive);
     if (c->stream) dnnl_stream_destroy(c->stream);
     free(c);

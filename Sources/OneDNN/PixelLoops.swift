@@ -1,6 +1,6 @@
 internal import COneDNN
 
-/// What lies between the convolutions of a network, on pixels in `HWC` order. Everything runs on the calling thread.
+/// What lies between the convolutions of a network, on pixels in `HWC` order if nothing else is said. Everything runs on the calling thread.
 public enum PixelLoops {
     /// Planes (`CHW`) to pixels (`HWC`); squares of side² pixels become channels in the order (channel, row, column).
     public static func fold(
@@ -45,6 +45,52 @@ public enum PixelLoops {
             conednn_enlarge_join_u8(
                 low.bytes, Int32(channels), skip.bytes, Int32(skipChannels), Int32(height), Int32(width), output.bytes)
         }
+    }
+
+    /// The 3×3 convolution of an image enlarged twofold (bilinear), from its nine taps applied to the image as it is.
+    ///
+    /// - Parameters:
+    ///   - taps: blocks; `channels` for each tap, row by row from the kernel's top left.
+    ///   - channels: a multiple of 16.
+    ///   - output: blocks, of 2 `height` × 2 `width`.
+    public static func enlarge(
+        taps: PixelBuffer, channels: Int, height: Int, width: Int, scratch: PixelBuffer, into output: PixelBuffer
+    ) {
+        precondition(channels % 16 == 0, "blocks have 16 channels")
+        precondition(scratch.byteCount >= enlargeScratch(width: width), "the scratch memory is too small")
+        conednn_enlarge_taps(
+            taps.floats, Int32(channels), Int32(height), Int32(width), scratch.floats, output.floats)
+    }
+
+    /// Bytes of scratch memory that ``enlarge(taps:channels:height:width:scratch:into:)`` needs.
+    public static func enlargeScratch(width: Int) -> Int { 4 * 96 * width }
+
+    /// Divides values, and returns whether each is a number then.
+    public static func divide(_ values: UnsafeMutablePointer<Float>, count: Int, by divisor: Float) -> Bool {
+        conednn_divide(values, count, divisor) != 0
+    }
+
+    /// `HWC` to blocks; channels are a multiple of 16.
+    public static func block(_ pixels: PixelBuffer, count: Int, channels: Int, into output: PixelBuffer) {
+        conednn_block(pixels.floats, count, Int32(channels), output.floats)
+    }
+
+    /// The maximum of each square of 2×2 pixels of an image in blocks; height and width are the input's.
+    public static func poolBlocks(
+        _ input: PixelBuffer, height: Int, width: Int, channels: Int, into output: PixelBuffer
+    ) {
+        let pixels = 16 * height * width
+        for block in 0..<(channels / 16) {
+            conednn_pool_f32(
+                input.floats + block * pixels, Int32(height), Int32(width), 16, output.floats + block * pixels / 4)
+        }
+    }
+
+    /// A weighted sum of each pixel's channels, plus bias, of an image in blocks: one plane.
+    public static func projectBlocks(
+        _ input: PixelBuffer, pixels: Int, weights: [Float], bias: Float, into output: UnsafeMutablePointer<Float>
+    ) {
+        conednn_project_blocked(input.floats, pixels, Int32(weights.count), weights, bias, output)
     }
 
     /// A weighted sum of each pixel's channels, plus bias: one plane.

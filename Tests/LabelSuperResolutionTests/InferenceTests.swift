@@ -1,4 +1,5 @@
 import Foundation
+import Synchronization
 import Testing
 import Torch
 
@@ -55,6 +56,44 @@ import Torch
         #expect(zip(found, wanted).allSatisfy { abs(probability($0) - probability($1)) < 1e-4 })
         #expect(zip(found, wanted).allSatisfy { abs($0 - $1) < 1e-3 * max(1, abs($1)) })
         #expect(Set(found.map { ($0 * 10_000).rounded() }).count > 20, "the network says something")
+    }
+
+    /// Both plans, whichever the CPU and the network would take.
+    @Test(arguments: architectures) func bothPlansAgree(_ architecture: UNetArchitecture) throws {
+        guard BlockedUNetPlan.suits(architecture) else { return }
+        let folded = try FoldedUNet(try network(architecture))
+        let (height, width) = (64, 96)
+        let input = image(architecture, side: 96, seed: 4)
+        func run(_ plan: any InferencePlan) throws -> [Float] {
+            var result = [Float](repeating: 0, count: height * width)
+            try plan.run(input, into: &result)
+            return result
+        }
+        let plain = try run(try UNetPlan(folded, height: height, width: width, quantization: nil))
+        let blocked = try run(try BlockedUNetPlan(folded, height: height, width: width))
+        // Winograd's rounding, over a dozen layers.
+        #expect(zip(plain, blocked).allSatisfy { abs($0 - $1) < 1e-3 * max(1, abs($0)) })
+        #expect(Set(plain.map { ($0 * 10_000).rounded() }).count > 20, "the network says something")
+    }
+
+    /// oneDNN's own scratch memory belongs to a thread.
+    @Test(arguments: [0, 2]) func aPlanRunsOnAnyThread(_ index: Int) async throws {
+        let architecture = InferenceTests.architectures[index]
+        let engine = try OneDNNSegmentationNetwork([try network(architecture)])
+        let batch = ImageBatch(
+            count: 1, channels: 5, height: 96, width: 96, values: image(architecture, side: 96, seed: 5))
+        let here = try engine.logOdds(batch)
+        let elsewhere = Mutex<[[Float]]>([])
+        for _ in 0..<2 {
+            await withCheckedContinuation { done in
+                Thread {
+                    let result = (try? engine.logOdds(batch)) ?? []
+                    elsewhere.withLock { $0.append(result) }
+                    done.resume()
+                }.start()
+            }
+        }
+        #expect(elsewhere.withLock { $0 } == [here, here])
     }
 
     @Test func anEnsembleAveragesProbabilities() throws {

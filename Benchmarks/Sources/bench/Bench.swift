@@ -20,7 +20,9 @@ struct Bench {
         let values = (0..<(channels * side * side)).map { Float(($0 &* 2_654_435_761) >> 16 & 0xff) / 128 - 1 }
         let batch = ImageBatch(count: 1, channels: channels, height: side, width: side, values: values)
         let network = loaded.network
+        // Each thread's first image plans its buffers.
         _ = try network.logOdds(batch)
+        _ = Round(network: network, batch: batch, until: Date().addingTimeInterval(0.5)).run(threads: threads)
         var rates: [Double] = []
         let end = Date().addingTimeInterval(seconds)
         while Date() < end {

@@ -10,6 +10,27 @@ struct FoldedUNet: Sendable {
         /// `OIHW`.
         var weights: [Float]
         var bias: [Float]
+
+        /// A 3×3 convolution on a joined image as two: its first `below` channels as nine 1×1 ones, tap by tap from the
+        /// kernel's top left (`OI`, (tap, output) first), and the others as they are, with the bias.
+        func split(below: Int) -> (taps: [Float], skip: Layer) {
+            var taps: [Float] = []
+            for tap in 0..<9 {
+                for output in 0..<outputChannels {
+                    for input in 0..<below { taps.append(weights[(output * inputChannels + input) * 9 + tap]) }
+                }
+            }
+            var others: [Float] = []
+            for output in 0..<outputChannels {
+                let range = ((output * inputChannels + below) * 9)..<((output + 1) * inputChannels * 9)
+                others += weights[range]
+            }
+            return (
+                taps,
+                Layer(
+                    inputChannels: inputChannels - below, outputChannels: outputChannels, weights: others, bias: bias)
+            )
+        }
     }
 
     let architecture: UNetArchitecture

@@ -18,7 +18,7 @@ public final class OneDNNSegmentationNetwork: SegmentationNetwork, @unchecked Se
     private let quantizations: [Quantization?]
     private let temperature: Float
     private let lock = NSLock()
-    private var idle: [(size: Size, plans: [UNetPlan])] = []
+    private var idle: [(size: Size, plans: [any InferencePlan])] = []
     /// Plans that wait for their next image; more would hold memory for sizes that do not come again.
     private let mostIdle = max(2, ProcessInfo.processInfo.activeProcessorCount)
 
@@ -92,25 +92,23 @@ public final class OneDNNSegmentationNetwork: SegmentationNetwork, @unchecked Se
             }
             for i in 0..<pixels { result[i] = log(present[i]) - log(absent[i]) }
         }
-        var isFinite = true
-        for i in 0..<pixels {
-            result[i] /= temperature
-            if !result[i].isFinite { isFinite = false }
-        }
-        guard isFinite else { throw MethodError.notANumber }
+        guard PixelLoops.divide(result, count: pixels, by: temperature) else { throw MethodError.notANumber }
     }
 
-    private func takePlans(_ size: Size) throws -> [UNetPlan] {
-        let waiting: [UNetPlan]? = lock.withLock {
+    private func takePlans(_ size: Size) throws -> [any InferencePlan] {
+        let waiting: [any InferencePlan]? = lock.withLock {
             idle.lastIndex { $0.size == size }.map { idle.remove(at: $0).plans }
         }
         if let waiting { return waiting }
-        return try zip(members, quantizations).map {
-            try UNetPlan($0, height: size.height, width: size.width, quantization: $1)
+        return try zip(members, quantizations).map { member, quantization in
+            if quantization == nil, BlockedUNetPlan.suits(member.architecture) {
+                return try BlockedUNetPlan(member, height: size.height, width: size.width)
+            }
+            return try UNetPlan(member, height: size.height, width: size.width, quantization: quantization)
         }
     }
 
-    private func give(_ plans: [UNetPlan], _ size: Size) {
+    private func give(_ plans: [any InferencePlan], _ size: Size) {
         lock.withLock {
             idle.append((size, plans))
             if idle.count > mostIdle { idle.removeFirst() }

@@ -1,9 +1,18 @@
 internal import Foundation
 internal import OneDNN
 
-/// A U-Net made ready for images of one size: convolutions with folded batch norm and fused ReLU on pixels in `HWC`
-/// order, and every buffer, planned once. It runs on the calling thread; each thread has its own.
-final class UNetPlan {
+/// A network made ready for images of one size, with every buffer planned once. It runs on the calling thread; each
+/// thread has its own.
+protocol InferencePlan: AnyObject {
+    /// The log-odds of the last label at each pixel.
+    ///
+    /// - Parameters:
+    ///   - planes: the image, `CHW`.
+    func run(_ planes: UnsafePointer<Float>, into result: UnsafeMutablePointer<Float>) throws(OneDNNError)
+}
+
+/// A U-Net of any widths, in 32 bits or bytes: convolutions with folded batch norm and fused ReLU on pixels in `HWC` order.
+final class UNetPlan: InferencePlan {
     private struct Step {
         let convolution: Convolution
         let outputChannels: Int
@@ -17,8 +26,7 @@ final class UNetPlan {
     private let inputFactors: [Float]?
     private let down: [[Step]]
     private let up: [[Step]]
-    /// Head weights of each output plane, in units of the last buffer's values.
-    private let heads: [(weights: [Float], bias: Float)]
+    private let head: UNetHead
 
     private let input: PixelBuffer
     /// Two buffers that take turns within a stage, and the joined input of a stage on the way up.
@@ -86,23 +94,7 @@ final class UNetPlan {
         down = stagesDown
         up = stagesUp
 
-        // For two labels one plane does: their difference.
-        let channels = network.head.inputChannels
-        let rowsOfHead = (0..<shape.labels).map { label in
-            (
-                weights: (0..<channels).map { network.head.weights[label * channels + $0] * (scales?[$0] ?? 1) },
-                bias: network.head.bias[label]
-            )
-        }
-        heads =
-            shape.labels == 2
-            ? [
-                (
-                    zip(rowsOfHead[1].weights, rowsOfHead[0].weights).map { $0 - $1 },
-                    rowsOfHead[1].bias - rowsOfHead[0].bias
-                )
-            ] : rowsOfHead
-
+        head = UNetHead(network, height: height, width: width, channelScales: scales)
         let widths = shape.widths
         input = PixelBuffer(byteCount: pixels(0) * shape.inputChannels * shape.stride * shape.stride * size)
         let turn =
@@ -115,9 +107,8 @@ final class UNetPlan {
         joined = PixelBuffer(byteCount: join * size)
         scratch = PixelBuffer(
             byteCount: max(
-                4 * pixels(0) * (1 + (shape.labels == 2 ? 0 : shape.stride * shape.stride * shape.labels)),
-                PixelLoops.discScratch(width: width, radius: shape.prior?.radius ?? 0),
-                shape.inputChannels * shape.stride * width))
+                head.scratchBytes, shape.inputChannels * shape.stride * width,
+                (stagesDown + stagesUp).joined().map(\.convolution.scratchBytes).max() ?? 0))
     }
 
     /// Weights as whole numbers, so that (Σ w·x + bias) · scale is the output in its bytes' steps.
@@ -142,11 +133,10 @@ final class UNetPlan {
     /// The log-odds of the last label at each pixel.
     ///
     /// - Parameters:
-    ///   - planes: the image, `CHW`.
     ///   - observe: gets every convolution's number and output, in 32 bits only.
     func run(
         _ planes: UnsafePointer<Float>, into result: UnsafeMutablePointer<Float>,
-        observe: ((_ index: Int, _ values: UnsafePointer<Float>, _ count: Int) -> Void)? = nil
+        observe: ((_ index: Int, _ values: UnsafePointer<Float>, _ count: Int) -> Void)?
     ) throws(OneDNNError) {
         let shape = network.architecture
         let (rows, columns) = (height / shape.stride, width / shape.stride)
@@ -166,7 +156,7 @@ final class UNetPlan {
             for (number, step) in steps.enumerated() {
                 let next =
                     number == steps.count - 1 ? target : (current === turns[0] ? turns[1] : turns[0])
-                try step.convolution.run(current.base, into: next.base)
+                try step.convolution.run(current.base, into: next.base, scratch: scratch)
                 observe?(
                     index, UnsafePointer(next.floats), (rows >> level) * (columns >> level) * step.outputChannels)
                 index += 1
@@ -193,41 +183,13 @@ final class UNetPlan {
             try stage(up[level], from: joined, to: low, level: level)
             deepest = low
         }
-        finish(deepest, planes: planes, into: result)
+        head.run(planes, scratch: scratch, into: result) { weights, bias, plane in
+            PixelLoops.project(
+                deepest, element: element, pixels: rows * columns, weights: weights, bias: bias, into: plane)
+        }
     }
 
-    /// The head, the enlargement and the fixed term.
-    private func finish(
-        _ features: PixelBuffer, planes: UnsafePointer<Float>, into result: UnsafeMutablePointer<Float>
-    ) {
-        let shape = network.architecture
-        let (rows, columns) = (height / shape.stride, width / shape.stride)
-        let pixels = height * width
-        func project(_ head: (weights: [Float], bias: Float), into plane: UnsafeMutablePointer<Float>) {
-            let target = shape.stride == 1 ? plane : scratch.floats
-            PixelLoops.project(
-                features, element: element, pixels: rows * columns, weights: head.weights, bias: head.bias,
-                into: target)
-            if shape.stride == 2 { PixelLoops.enlarge(target, height: rows, width: columns, into: plane) }
-        }
-        func addPrior(to plane: UnsafeMutablePointer<Float>) {
-            guard let prior = shape.prior else { return }
-            PixelLoops.addDiscMean(
-                of: planes + prior.channel * pixels, height: height, width: width, radius: prior.radius,
-                weight: Float(prior.weight), scratch: scratch, to: plane)
-        }
-        if heads.count == 1 {
-            project(heads[0], into: result)
-            return addPrior(to: result)
-        }
-        let scores = scratch.floats + rows * columns
-        for (label, head) in heads.enumerated() { project(head, into: scores + label * pixels) }
-        addPrior(to: scores + (heads.count - 1) * pixels)
-        for pixel in 0..<pixels {
-            let others = (0..<(heads.count - 1)).map { scores[$0 * pixels + pixel] }
-            let largest = others.max() ?? 0
-            let sum = others.reduce(Float(0)) { $0 + exp($1 - largest) }
-            result[pixel] = scores[(heads.count - 1) * pixels + pixel] - largest - log(sum)
-        }
+    func run(_ planes: UnsafePointer<Float>, into result: UnsafeMutablePointer<Float>) throws(OneDNNError) {
+        try run(planes, into: result, observe: nil)
     }
 }
