@@ -37,7 +37,12 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.0.0"),
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.5.0"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.60.0"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.0.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.5.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.6.0"),
     ],
     targets: [
         // C floor
@@ -65,8 +70,11 @@ let package = Package(
 
         // store
         .target(
-            name: "ResultStore", dependencies: ["CZlib", .product(name: "GRDB", package: "GRDB.swift")],
-            swiftSettings: house),
+            name: "ResultStore",
+            dependencies: [
+                "CZlib", .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "GRDBSQLite", package: "GRDB.swift"),
+            ], swiftSettings: house),
 
         // work
         .target(
@@ -77,10 +85,25 @@ let package = Package(
             ], swiftSettings: house),
 
         // faces
+        .target(
+            name: "GraticuleServer",
+            dependencies: [
+                "Lymphocytes", "LabelSuperResolution", "ResultStore", "WholeSlide", "Raster",
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "HummingbirdCore", package: "hummingbird"),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "Metrics", package: "swift-metrics"),
+                .product(name: "CoreMetrics", package: "swift-metrics"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+                .product(name: "Logging", package: "swift-log"),
+            ], resources: [.copy("Viewer")], swiftSettings: house),
         .executableTarget(
             name: "graticule",
             dependencies: [
-                "Lymphocytes", "LabelSuperResolution", "ResultStore", "WholeSlide", "Raster", "Torch",
+                "GraticuleServer", "Lymphocytes", "LabelSuperResolution", "ResultStore", "WholeSlide", "Raster",
+                "Torch",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: house),

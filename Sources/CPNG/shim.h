@@ -1,5 +1,6 @@
 #pragma once
 #include <png.h>
+#include <stdlib.h>
 #include <string.h>
 
 // png_image is a large struct with macros around it that Swift cannot import; these keep it on the C side.
@@ -36,4 +37,22 @@ static inline int graticule_png_write(const char *path, int channels, int width,
     if (!ok) strncpy(message, image.message, message_size - 1);
     png_image_free(&image);
     return ok;
+}
+
+// A PNG with transparency in memory; the caller frees *out. Returns its size, or 0.
+static inline size_t graticule_png_encode_rgba(int width, int height, const unsigned char *pixels, unsigned char **out) {
+    png_image image;
+    memset(&image, 0, sizeof image);
+    image.version = PNG_IMAGE_VERSION;
+    image.width = (unsigned)width;
+    image.height = (unsigned)height;
+    image.format = PNG_FORMAT_RGBA;
+    image.flags = PNG_IMAGE_FLAG_FAST;
+    png_alloc_size_t size = PNG_IMAGE_PNG_SIZE_MAX(image);
+    *out = (unsigned char *)malloc(size);
+    if (*out && png_image_write_to_memory(&image, *out, &size, 0, pixels, 0, NULL)) return size;
+    free(*out);
+    *out = NULL;
+    png_image_free(&image);
+    return 0;
 }

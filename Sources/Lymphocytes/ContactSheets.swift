@@ -50,20 +50,18 @@ public struct ContactSheets: Sendable {
         } catch {
             throw WorkError(.input, "cannot make folder \(folder.path): \(FileFailure.reason(error))")
         }
-        var generator = SeededGenerator(seed: seed)
+        let choice = RegionSample.choose(
+            from: opened, classes: classes, perClass: ContactSheets.regionsPerClass, seed: seed)
         var lines = ["class,slide,x,y,lymphocytes"]
         var scarce: [Int: Int] = [:]
         for known in 0..<classes.count {
-            let places = opened.indices.flatMap { slide in
-                opened[slide].regions.known.filter { $0.coarseClass == known }.map { (slide, $0.position) }
-            }
-            let chosen = places.shuffled(using: &generator).prefix(ContactSheets.regionsPerClass)
+            let chosen = choice.filter { $0.coarseClass == known }
             if chosen.count < ContactSheets.regionsPerClass { scarce[known] = chosen.count }
             guard !chosen.isEmpty else { continue }
             var cells: [(image: RGBImage, caption: String)] = []
-            for (index, position) in chosen {
-                let slide = opened[index]
-                let corner = slide.regions.corner(position)
+            for place in chosen {
+                let slide = opened[place.slide]
+                let corner = slide.regions.corner(place.position)
                 let side = Int(slide.regions.workingSide.rounded())
                 let image = try slide.reader.read(x: corner.x, y: corner.y, width: side, height: side)
                 let frame = slide.reader.frame

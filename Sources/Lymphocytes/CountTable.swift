@@ -1,5 +1,6 @@
 public import Foundation
 public import LabelSuperResolution
+public import ResultStore
 internal import WholeSlide
 
 /// The counts of lymphocytes in sampled regions: `class,slide,x,y,lymphocytes`.
@@ -15,7 +16,6 @@ public enum CountTable {
     public static func priors(
         _ url: URL, nucleusDiameter: Double = CountTable.nucleusDiameter, classes: CoarseClasses = CoarseClasses()
     ) throws -> LabelPriors {
-        let radius = nucleusDiameter / 2 / Training.micronsPerPixel
         let table = try CSVTable(url, requiring: ["class", "lymphocytes"])
         var counts = [[Double]](repeating: [], count: classes.count)
         for row in table.rows {
@@ -36,13 +36,45 @@ public enum CountTable {
             }
             counts[Int(known)].append(count)
         }
+        return try priors(counts, from: url.path, nucleusDiameter: nucleusDiameter)
+    }
+
+    /// Priors from the counts that the service's page has stored.
+    ///
+    /// - Throws: where a class was not counted at all.
+    public static func priors(
+        of counts: [RegionCountRecord], from source: String, nucleusDiameter: Double = CountTable.nucleusDiameter,
+        classes: CoarseClasses = CoarseClasses()
+    ) throws -> LabelPriors {
+        var byClass = [[Double]](repeating: [], count: classes.count)
+        for count in counts where byClass.indices.contains(count.coarseClass) {
+            byClass[count.coarseClass].append(Double(count.lymphocytes))
+        }
+        return try priors(byClass, from: source, nucleusDiameter: nucleusDiameter)
+    }
+
+    /// The mean share of lymphocyte pixels of each class as far as it has been counted; 0 where it has not.
+    public static func partialMeans(
+        of counts: [RegionCountRecord], classes: Int, nucleusDiameter: Double = CountTable.nucleusDiameter
+    ) -> [Double] {
+        let radius = nucleusDiameter / 2 / Training.micronsPerPixel
+        return (0..<classes).map { known in
+            let values = counts.filter { $0.coarseClass == known }.map { Double($0.lymphocytes) }
+            return values.reduce(0, +) / Double(max(1, values.count)) * .pi * radius * radius / regionPixels
+        }
+    }
+
+    private static func priors(
+        _ counts: [[Double]], from source: String, nucleusDiameter: Double
+    ) throws -> LabelPriors {
         let missing = counts.indices.filter { counts[$0].isEmpty }
         guard missing.isEmpty else {
             throw WorkError(
                 .input,
-                "\(url.path) has no counted region of class \(missing.map(String.init).joined(separator: ", ")): every class needs some"
+                "\(source) has no counted region of class \(missing.map(String.init).joined(separator: ", ")): every class needs some"
             )
         }
+        let radius = nucleusDiameter / 2 / Training.micronsPerPixel
         return try LabelPriors.fromCounts(
             counts, label: "lymphocyte", objectPixels: .pi * radius * radius, blockPixels: regionPixels)
     }

@@ -35,6 +35,18 @@ public enum PNG {
         try write(image.values, channels: 1, width: image.width, height: image.height, to: url)
     }
 
+    /// A PNG with transparency in memory.
+    ///
+    /// - Parameter rgba: four bytes a pixel, colours not premultiplied.
+    public static func encoded(rgba: [UInt8], width: Int, height: Int) throws(RasterError) -> Data {
+        precondition(rgba.count == 4 * width * height, "there are four bytes a pixel")
+        var bytes: UnsafeMutablePointer<UInt8>?
+        let size = graticule_png_encode_rgba(Int32(width), Int32(height), rgba, &bytes)
+        defer { free(bytes) }
+        guard size > 0, let bytes else { throw RasterError(.unwritable, "cannot encode a PNG") }
+        return Data(bytes: bytes, count: size)
+    }
+
     private static func read(_ url: URL, channels: Int32) throws(RasterError) -> (Int, Int, [UInt8]) {
         var message = [CChar](repeating: 0, count: 128)
         var width: Int32 = 0

@@ -6,12 +6,46 @@ enum Schema {
     static let applicationID = 0x4752_5443
 
     /// Each step takes a file from the version that is its index to the next.
-    static let migrations: [String] = [version1, version2, version3]
+    static let migrations: [String] = [version1, version2, version3, version4]
 
     static var currentVersion: Int { migrations.count }
 
     /// Whether a model's probabilities are frequencies.
     private static let version2 = "ALTER TABLE evaluation ADD COLUMN calibration_error REAL;"
+
+    /// What the service keeps: its queue of jobs, and counts of lymphocytes in sampled regions.
+    private static let version4 = """
+        CREATE TABLE job (
+            id INTEGER PRIMARY KEY,
+            model TEXT NOT NULL,
+            status TEXT NOT NULL CHECK (status IN ('queued', 'running', 'done', 'failed', 'cancelled')),
+            message TEXT,
+            created_at TEXT NOT NULL,
+            finished_at TEXT
+        );
+
+        CREATE TABLE job_slide (
+            job_id INTEGER NOT NULL REFERENCES job(id) ON DELETE CASCADE,
+            ordinal INTEGER NOT NULL,
+            slide TEXT NOT NULL,
+            status TEXT NOT NULL CHECK (status IN ('queued', 'done', 'failed')),
+            message TEXT,
+            PRIMARY KEY (job_id, ordinal)
+        ) WITHOUT ROWID;
+
+        CREATE TABLE region_count (
+            slide TEXT NOT NULL,
+            level0_x REAL NOT NULL,
+            level0_y REAL NOT NULL,
+            level0_side REAL NOT NULL,
+            class INTEGER NOT NULL,
+            lymphocytes INTEGER NOT NULL CHECK (lymphocytes >= 0),
+            points TEXT NOT NULL,
+            counted_by TEXT NOT NULL,
+            counted_at TEXT NOT NULL,
+            PRIMARY KEY (slide, level0_x, level0_y)
+        ) WITHOUT ROWID;
+        """
 
     /// Quality of tiles, sums that need no scan over the cells, statistics of a run, and views over them.
     private static let version3 = """

@@ -138,6 +138,27 @@ public final class Slide: @unchecked Sendable {
                 .unreadable, "cannot read slide \(url.path) at level \(level), (\(levelX), \(levelY))",
                 cause: error)
         }
+        return Slide.overWhite(buffer, width: width, height: height)
+    }
+
+    /// A picture beside the slide: label, macro or thumbnail.
+    func readAssociatedImage(_ name: String) throws(SlideError) -> RGBImage {
+        let handle = lock.withLock { self.handle }
+        var (width, height): (Int64, Int64) = (-1, -1)
+        openslide_get_associated_image_dimensions(handle.pointer, name, &width, &height)
+        guard width > 0, height > 0, width * height <= 1 << 26 else {
+            throw SlideError(.unreadable, "slide \(url.path) has no readable image '\(name)'")
+        }
+        var buffer = [UInt32](repeating: 0, count: Int(width * height))
+        openslide_read_associated_image(handle.pointer, name, &buffer)
+        if let error = handle.error {
+            if let fresh = Handle(url.path), fresh.error == nil { lock.withLock { self.handle = fresh } }
+            throw SlideError(.unreadable, "cannot read image '\(name)' of slide \(url.path)", cause: error)
+        }
+        return Slide.overWhite(buffer, width: Int(width), height: Int(height))
+    }
+
+    private static func overWhite(_ buffer: [UInt32], width: Int, height: Int) -> RGBImage {
         var image = RGBImage(width: width, height: height)
         image.pixels.withUnsafeMutableBufferPointer { target in
             buffer.withUnsafeBufferPointer { source in

@@ -23,7 +23,7 @@ struct GraticuleCommand: ParsableCommand {
         subcommands: [
             PhantomCommand.self, InspectCommand.self, PriorsCommand.self, TrainCommand.self, SegmentCommand.self,
             EvaluateCommand.self, EvaluateCellsCommand.self, QueryCommand.self, ExportCommand.self, MergeCommand.self,
-            ImportHeatmapCommand.self,
+            ImportHeatmapCommand.self, ServeCommand.self,
             ExperimentCommand.self,
         ])
 

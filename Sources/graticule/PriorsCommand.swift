@@ -3,6 +3,7 @@ import Foundation
 import LabelSuperResolution
 import Lymphocytes
 import Raster
+import ResultStore
 
 struct PriorsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -11,6 +12,7 @@ struct PriorsCommand: ParsableCommand {
             Ways to come by them, and a way to look at them; priors.json may also be edited by hand:
               graticule priors --slides DIR --heatmaps DIR --output DIR     contact sheets and a counts.csv to fill in
               graticule priors --counts counts.csv --output priors.json     priors from the filled-in counts
+              graticule priors --results FILE --output priors.json          priors from what was counted on the page of 'serve'
               graticule priors --masks DIR --heatmaps DIR --output priors.json   priors from fine masks
               graticule priors --intervals table.csv --output priors.json   priors from descriptions: class,low,high
               graticule priors --show priors.json --output priors.png       draws η ± ρ over the classes
@@ -19,6 +21,7 @@ struct PriorsCommand: ParsableCommand {
     @Option(help: "Folder of slides.") var slides: String?
     @Option(help: "Folder of heatmaps.") var heatmaps: String?
     @Option(help: "Filled-in table: class,slide,x,y,lymphocytes.") var counts: String?
+    @Option(help: "Results file in which 'graticule serve' stored counts.") var results: String?
     @Option(help: "Folder of lymphocyte masks at level 0, <slide>.png or <slide>.tif.") var masks: String?
     @Option(help: "Table of descriptions: class,low,high (shares of lymphocyte pixels).") var intervals: String?
     @Option(help: "Priors file to print and, with --output, to draw as PNG.") var show: String?
@@ -29,9 +32,9 @@ struct PriorsCommand: ParsableCommand {
     @Option(help: "Which regions are sampled.") var seed: UInt64 = 1
 
     func validate() throws {
-        let ways = [slides, counts, masks, intervals, show].compactMap { $0 }.count
+        let ways = [slides, counts, results, masks, intervals, show].compactMap { $0 }.count
         guard ways == 1 else {
-            throw ValidationError("Give one of --slides, --counts, --masks, --intervals or --show.")
+            throw ValidationError("Give one of --slides, --counts, --results, --masks, --intervals or --show.")
         }
         guard (slides == nil && masks == nil) || heatmaps != nil else {
             throw ValidationError("--heatmaps is needed as well.")
@@ -60,6 +63,9 @@ struct PriorsCommand: ParsableCommand {
         let priors: LabelPriors
         if let masks, let heatmaps {
             priors = try MaskPriors.read(masks: URL(fileURLWithPath: masks), heatmaps: URL(fileURLWithPath: heatmaps))
+        } else if let results {
+            let store = try ResultStore(readOnly: URL(fileURLWithPath: results))
+            priors = try CountTable.priors(of: try store.counts(), from: results, nucleusDiameter: nucleusDiameter)
         } else if let intervals {
             priors = try IntervalTable.priors(URL(fileURLWithPath: intervals))
         } else {

@@ -1,0 +1,96 @@
+internal import Foundation
+internal import HTTPTypes
+internal import Hummingbird
+
+/// Who may ask, and what a browser may do with the answer.
+///
+/// - A request must name this service in `Host`: otherwise a foreign page could reach it by a name of its own that leads to
+///   127.0.0.1 (DNS rebinding).
+/// - What changes something, or asks the database, must come from our own pages: `Origin` must be ours, and the body JSON.
+/// - Where there is a token, a request shows it as bearer or in the cookie of the login page.
+struct AccessControl<Context: RequestContext>: RouterMiddleware {
+    let token: String?
+    /// Values of `Host` that are ours; nil for any, where a token is asked for.
+    let hosts: Set<String>?
+
+    static var cookieName: String { "graticule" }
+    /// Reachable without a token.
+    private static var open: Set<String> { ["/login", "/healthz", "/viewer/style.css"] }
+
+    func handle(
+        _ request: Request, context: Context, next: (Request, Context) async throws -> Response
+    ) async throws -> Response {
+        var response: Response
+        do {
+            try check(request)
+            response = try await next(request, context)
+        } catch let refusal as Redirect {
+            response = Response(status: .seeOther, headers: [.location: refusal.path])
+        } catch {
+            response = AccessControl.response(for: error)
+        }
+        response.headers[.contentSecurityPolicy] =
+            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
+            + "font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+        response.headers[.xContentTypeOptions] = "nosniff"
+        if let name = HTTPField.Name("Referrer-Policy") { response.headers[name] = "no-referrer" }
+        if let name = HTTPField.Name("Cross-Origin-Resource-Policy") { response.headers[name] = "same-origin" }
+        if let name = HTTPField.Name("Cross-Origin-Opener-Policy") { response.headers[name] = "same-origin" }
+        if response.headers[.cacheControl] == nil { response.headers[.cacheControl] = "no-store" }
+        return response
+    }
+
+    private struct Redirect: Error {
+        let path: String
+    }
+
+    private func check(_ request: Request) throws {
+        let host = request.head.authority ?? ""
+        if let hosts, !hosts.contains(host.lowercased()) {
+            throw HTTPError(.misdirectedRequest, message: "this service does not go by the name '\(host.prefix(100))'")
+        }
+        if let origin = request.headers[.origin], origin.lowercased() != "http://\(host.lowercased())" {
+            throw HTTPError(.forbidden, message: "requests from other sites are refused")
+        }
+        if let name = HTTPField.Name("Sec-Fetch-Site"), let site = request.headers[name],
+            !["same-origin", "none"].contains(site), request.uri.path != "/"
+        {
+            throw HTTPError(.forbidden, message: "requests from other sites are refused")
+        }
+        if [.post, .put, .patch].contains(request.method), request.uri.path != "/login" {
+            guard (request.headers[.contentType] ?? "").lowercased().hasPrefix("application/json") else {
+                throw HTTPError(.unsupportedMediaType, message: "send JSON (Content-Type: application/json)")
+            }
+        }
+        guard let token, !AccessControl.open.contains(request.uri.path) else { return }
+        let bearer = request.headers[.authorization].flatMap { value -> String? in
+            value.lowercased().hasPrefix("bearer ") ? String(value.dropFirst("bearer ".count)) : nil
+        }
+        let shown = bearer ?? request.cookies[AccessControl.cookieName]?.value ?? ""
+        guard Secret.isEqual(shown, token) else {
+            let wantsPage = request.method == .get && (request.headers[.accept] ?? "").contains("text/html")
+            if wantsPage { throw Redirect(path: "/login") }
+            throw HTTPError(
+                .unauthorized, headers: [.wwwAuthenticate: "Bearer"], message: "show the token, or log in at /login")
+        }
+    }
+
+    /// Every failure is one sentence in JSON.
+    private static func response(for error: any Error) -> Response {
+        let failure = ServiceFailure(error)
+        var response = JSONBody.response(["error": failure.message], status: failure.status)
+        for field in failure.headers { response.headers[field.name] = field.value }
+        return response
+    }
+}
+
+/// Comparison of secrets.
+enum Secret {
+    /// Takes as long for a wrong first byte as for a wrong last one.
+    static func isEqual(_ shown: String, _ secret: String) -> Bool {
+        let (a, b) = (Array(shown.utf8), Array(secret.utf8))
+        var difference = a.count ^ b.count
+        for index in b.indices { difference |= Int((index < a.count ? a[index] : 0) ^ b[index]) }
+        return difference == 0
+    }
+}

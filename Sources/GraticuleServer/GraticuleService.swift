@@ -1,0 +1,132 @@
+internal import Foundation
+internal import HTTPTypes
+internal import Hummingbird
+internal import HummingbirdCore
+internal import Logging
+internal import Lymphocytes
+internal import Metrics
+internal import NIOCore
+internal import ResultStore
+internal import ServiceLifecycle
+internal import UnixSignals
+internal import WholeSlide
+
+/// The web service over a results file and a folder of slides: viewer, HTTP API, DeepZoom tiles and the queue of jobs.
+public struct GraticuleService: Sendable {
+    typealias Context = BasicRequestContext
+
+    let options: ServiceOptions
+    let library: SlideLibrary
+    /// For what is written: jobs and counts.
+    let store: ResultStore
+    /// For what is shown: a connection of its own, so that a segmentation in work holds up no page.
+    let views: ResultStore
+    let queue: SegmentationQueue
+    let pages: PageFiles
+    let tileWork: BlockingWork
+    let networkWork: BlockingWork
+    let storeWork: BlockingWork
+    let queryWork: BlockingWork
+    let tiles = BoundedCache<String, EncodedImage>(mostCost: 192 << 20)
+    let overlays = BoundedCache<String, EncodedImage>(mostCost: 32 << 20)
+    let samples = BoundedCache<String, [RegionSample]>(mostCost: 16)
+
+    /// Connections at once; further ones wait.
+    private static let mostConnections = 1024
+
+    /// Opens everything that is served.
+    ///
+    /// - Throws: where the results file or the slides' folder cannot be used, or the address asks for a token.
+    public init(_ options: ServiceOptions) throws {
+        guard options.isLoopback || options.token != nil else {
+            throw ServiceError(
+                description:
+                    "other machines could reach \(options.host): give --token-file, or listen on 127.0.0.1")
+        }
+        if let token = options.token, token.utf8.count < 16 {
+            throw ServiceError(description: "the token is too short: 16 characters at least")
+        }
+        var isFolder: ObjCBool = false
+        guard FileManager.default.fileExists(atPath: options.slides.path, isDirectory: &isFolder), isFolder.boolValue
+        else { throw ServiceError(description: "there is no folder of slides at \(options.slides.path)") }
+        self.options = options
+        store = try ResultStore(options.results)
+        views = try ResultStore(readOnly: options.results)
+        let library = SlideLibrary(options, store: views)
+        self.library = library
+        var sources = SegmentationQueue.Sources(
+            slide: { library.entry(named: $0)?.url }, model: { try library.model($0) })
+        sources.heatmaps = options.heatmaps
+        sources.givenScale = options.givenScale
+        queue = SegmentationQueue(store: store, sources: sources, threads: max(1, options.threads - 1))
+        pages = try PageFiles()
+        tileWork = BlockingWork(name: "tiles", threads: max(2, options.threads), mostWaiting: 2048)
+        networkWork = BlockingWork(name: "network", threads: 1, mostWaiting: 256)
+        storeWork = BlockingWork(name: "store", threads: 1, mostWaiting: 512)
+        queryWork = BlockingWork(name: "query", threads: 2, mostWaiting: 16)
+    }
+
+    /// Serves until SIGTERM or SIGINT; requests in work are answered, and the job in work ends its tile rows.
+    ///
+    /// - Parameter ready: called with the address once connections are taken.
+    public func run(ready: @escaping @Sendable (_ url: String) -> Void) async throws {
+        var logger = Logger(label: "graticule.serve")
+        logger.logLevel = .warning
+        let host = options.host.contains(":") ? "[\(options.host)]" : options.host
+        let application = Application(
+            router: router(),
+            server: .http1(
+                configuration: .init(
+                    idleTimeout: .seconds(75),
+                    httpDecoderConfiguration: .init(
+                        maxHeaderFieldSize: 16 << 10, maxHeaderListSize: 32 << 10, maxHeaderFieldCount: 100))),
+            configuration: .init(
+                address: .hostname(options.host, port: options.port), serverName: nil, backlog: 1024,
+                availableConnectionsDelegate: MaximumAvailableConnections(
+                    GraticuleService.mostConnections, logger: logger)),
+            services: [QueueService(queue: queue)],
+            onServerRunning: { channel in
+                ready("http://\(host):\(channel.localAddress?.port ?? options.port)/")
+            }, logger: logger)
+        let group = ServiceGroup(
+            configuration: .init(
+                services: [.init(service: application)], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
+        try await group.run()
+    }
+
+    /// The queue runs as long as the server.
+    private struct QueueService: Service {
+        let queue: SegmentationQueue
+
+        func run() async throws {
+            queue.start()
+            try? await gracefulShutdown()
+            await withCheckedContinuation { continuation in
+                DispatchQueue.global().async {
+                    queue.end()
+                    continuation.resume()
+                }
+            }
+        }
+    }
+
+    /// Every route; a test compares them with the OpenAPI file.
+    func router() -> Router<Context> {
+        ServiceMetrics.bootstrap()
+        let router = Router(context: Context.self, options: [.autoGenerateHeadEndpoints])
+        router.add(middleware: MetricsMiddleware())
+        var hosts: Set<String>?
+        if options.isLoopback {
+            hosts = Set(["127.0.0.1", "localhost", "[::1]"].flatMap { [$0, "\($0):\(options.port)"] })
+        }
+        router.add(middleware: AccessControl<Context>(token: options.token, hosts: hosts))
+        addPages(to: router)
+        addTiles(to: router)
+        addResults(to: router)
+        addQuery(to: router)
+        addJobs(to: router)
+        addPrediction(to: router)
+        addCounting(to: router)
+        return router
+    }
+}

@@ -1,0 +1,73 @@
+internal import Foundation
+internal import HTTPTypes
+internal import Hummingbird
+internal import Lymphocytes
+internal import NIOCore
+internal import ResultStore
+
+/// The queue of segmentations.
+extension GraticuleService {
+    private struct NewJob: Decodable {
+        /// Identifiers.
+        let slides: [String]
+        let model: String
+    }
+
+    private static let mostSlides = 10_000
+
+    func addJobs(to router: Router<Context>) {
+        router.get("/api/jobs") { _, _ in
+            JSONBody.response(try await storeWork.run { try views.jobs() })
+        }
+        router.get("/api/jobs/{job}") { _, context in
+            let id = try GraticuleService.job(context)
+            return JSONBody.response(try await storeWork.run { try views.job(id) })
+        }
+        router.post("/api/jobs") { request, _ in
+            let wanted = try await JSONBody.decode(NewJob.self, from: request)
+            guard (1...GraticuleService.mostSlides).contains(wanted.slides.count) else {
+                throw HTTPError(
+                    .badRequest, message: "a job has between 1 and \(GraticuleService.mostSlides) slides")
+            }
+            let names = try wanted.slides.map { try library.entry(id: $0).name }
+            guard Set(names).count == names.count else {
+                throw HTTPError(.badRequest, message: "a job names each slide once")
+            }
+            let job = try await storeWork.run {
+                guard try library.modelNames().contains(wanted.model) else {
+                    throw HTTPError(.badRequest, message: "there is no model of that name at hand")
+                }
+                return try queue.add(model: wanted.model, slides: names)
+            }
+            return JSONBody.response(job, status: .created)
+        }
+        router.delete("/api/jobs/{job}") { _, context in
+            let id = try GraticuleService.job(context)
+            let wasOpen = try await storeWork.run { try queue.cancel(id) }
+            guard wasOpen else { throw HTTPError(.conflict, message: "the job has ended already") }
+            return JSONBody.response(try await storeWork.run { try store.job(id) })
+        }
+        router.get("/api/jobs/{job}/events") { request, context in
+            let id = try GraticuleService.job(context)
+            let events = try queue.events(of: id)
+            return Response(
+                status: .ok, headers: [.contentType: "text/event-stream", .cacheControl: "no-store"],
+                body: ResponseBody { writer in
+                    let encoder = JSONEncoder()
+                    encoder.keyEncodingStrategy = .convertToSnakeCase
+                    for await event in events {
+                        let json = String(decoding: try encoder.encode(event), as: UTF8.self)
+                        try await writer.write(ByteBuffer(string: "data: \(json)\n\n"))
+                    }
+                    try await writer.finish(nil)
+                })
+        }
+    }
+
+    private static func job(_ context: Context) throws -> Int64 {
+        guard let id = Int64(try context.parameters.require("job")), id > 0 else {
+            throw HTTPError(.badRequest, message: "jobs are named by whole numbers")
+        }
+        return id
+    }
+}

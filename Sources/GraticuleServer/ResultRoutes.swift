@@ -1,0 +1,259 @@
+internal import Foundation
+internal import HTTPTypes
+internal import Hummingbird
+internal import LabelSuperResolution
+internal import Lymphocytes
+internal import NIOCore
+internal import Raster
+internal import ResultStore
+internal import WholeSlide
+
+/// What has been found.
+extension GraticuleService {
+    private struct SlideItem: Encodable {
+        let id: String?
+        let name: String
+        let runs: [RunOverview]
+    }
+
+    private struct SlideDetail: Encodable {
+        let id: String
+        let name: String
+        let width: Int
+        let height: Int
+        let micronsPerPixel: Double?
+        let objectivePower: Double?
+        let levels: Int
+        let tileSize: Int
+        let properties: [String: String]
+        let associatedImages: [String]
+        let runs: [RunOverview]
+    }
+
+    private struct Evaluation: Encodable {
+        let overview: EvaluationOverview
+        /// False and true positive rate.
+        let roc: [[Double]]
+        let darknessRoc: [[Double]]
+        let reliability: [Reliability.Bin]
+    }
+
+    /// The run that a request names, or the latest of the slide.
+    func run(of entry: SlideLibrary.Entry, _ request: Request) async throws -> RunOverview {
+        let wanted = try request.integer("run", in: 1...Int(Int32.max))
+        let runs = try await storeWork.run { try views.runs(ofSlide: entry.name) }
+        guard let run = wanted.map({ id in runs.first { $0.id == Int64(id) } }) ?? runs.first else {
+            throw HTTPError(.notFound, message: "the slide has not been segmented")
+        }
+        return run
+    }
+
+    func addResults(to router: Router<Context>) {
+        router.get("/api/slides") { _, _ in
+            let (entries, runs) = try await storeWork.run { (library.entries, try views.runs()) }
+            let byName = Dictionary(grouping: runs, by: \.slide)
+            let shown = Set(entries.map(\.name))
+            var items = entries.map { SlideItem(id: $0.id, name: $0.name, runs: byName[$0.name] ?? []) }
+            // Results whose slides are elsewhere are listed too, without a picture.
+            items += byName.filter { !shown.contains($0.key) }.sorted { $0.key < $1.key }
+                .map { SlideItem(id: nil, name: $0.key, runs: $0.value) }
+            return JSONBody.response(items)
+        }
+        router.get("/api/slides/{id}") { _, context in
+            let entry = try library.entry(id: try context.parameters.require("id"))
+            let open = try await tileWork.run { try library.opened(entry) }
+            let runs = try await storeWork.run { try views.runs(ofSlide: entry.name) }
+            // Descriptions and file names may hold a patient's name.
+            let harmless = open.slide.properties.filter { key, _ in
+                options.showsLabels
+                    || (key.hasPrefix("openslide.") && key != "openslide.comment" && !key.contains("associated"))
+            }
+            return JSONBody.response(
+                SlideDetail(
+                    id: entry.id, name: entry.name, width: open.slide.width, height: open.slide.height,
+                    micronsPerPixel: open.scale?.micronsPerPixel ?? runs.first?.micronsPerPixel,
+                    objectivePower: open.slide.properties["openslide.objective-power"].flatMap(Double.init),
+                    levels: open.pyramid.levels.count, tileSize: open.pyramid.tileSize, properties: harmless,
+                    associatedImages: options.showsLabels ? open.slide.associatedImageNames : [], runs: runs))
+        }
+        router.get("/api/slides/{id}/cells") { request, context in
+            let entry = try library.entry(id: try context.parameters.require("id"))
+            let run = try await run(of: entry, request)
+            let box = try GraticuleService.box(request)
+            let limit = try request.integer("limit", in: 1...20_000) ?? 5000
+            let least = try request.number("min_probability") ?? 0
+            let data = try await storeWork.run {
+                let tiles = try views.tiles(run: run.id, minX: box.minX, minY: box.minY, maxX: box.maxX, maxY: box.maxY)
+                // Tiles at the edge count in proportion to what the rectangle shows of them.
+                let expected = tiles.reduce(0.0) { $0 + Double($1.cells) * box.share(of: $1) }
+                return expected > Double(limit)
+                    ? try CellFeatures.clusters(tiles)
+                    : try CellFeatures.cells(
+                        try views.cells(
+                            run: run.id, minX: box.minX, minY: box.minY, maxX: box.maxX, maxY: box.maxY,
+                            minProbability: least, limit: limit))
+            }
+            return JSONBody.response(json: data)
+        }
+        router.get("/api/slides/{id}/regions") { request, context in
+            let entry = try library.entry(id: try context.parameters.require("id"))
+            let run = try await run(of: entry, request)
+            let limit = try request.integer("limit", in: 1...200_000) ?? 50_000
+            let regions = try await storeWork.run { try views.regions(run: run.id, limit: limit) }
+            return JSONBody.response(regions)
+        }
+        router.get("/api/slides/{id}/histogram") { request, context in
+            let entry = try library.entry(id: try context.parameters.require("id"))
+            let run = try await run(of: entry, request)
+            return JSONBody.response(try await storeWork.run { try views.cellsByProbability(run: run.id) })
+        }
+        router.get("/api/models") { _, _ in
+            JSONBody.response(try await storeWork.run { try library.modelNames() })
+        }
+        router.get("/api/evaluations") { _, _ in
+            let evaluations = try await storeWork.run {
+                try views.evaluations().prefix(50).map { overview in
+                    let scores = try views.patchScores(evaluation: overview.id)
+                    let truth = scores.map(\.isLymphocyte)
+                    return Evaluation(
+                        overview: overview,
+                        roc: GraticuleService.points(
+                            ROCCurve(scores: scores.map(\.logOdds), isPositive: truth)),
+                        darknessRoc: GraticuleService.points(
+                            ROCCurve(scores: scores.map(\.darkness), isPositive: truth)),
+                        reliability: Reliability(
+                            probabilities: scores.map { 1 / (1 + exp(-$0.logOdds)) }, isPositive: truth
+                        ).bins)
+                }
+            }
+            return JSONBody.response(evaluations)
+        }
+    }
+
+    private static func points(_ curve: ROCCurve) -> [[Double]] {
+        // A plot needs no more than some hundreds.
+        let step = max(1, curve.points.count / 400)
+        return curve.points.enumerated().filter { $0.offset % step == 0 || $0.offset == curve.points.count - 1 }
+            .map { [$0.element.falsePositiveRate, $0.element.truePositiveRate] }
+    }
+
+    private struct Box: Sendable {
+        let minX: Double
+        let minY: Double
+        let maxX: Double
+        let maxY: Double
+
+        func share(of tile: TileOverview) -> Double {
+            let width = max(0, min(maxX, tile.x + tile.width) - max(minX, tile.x))
+            let height = max(0, min(maxY, tile.y + tile.height) - max(minY, tile.y))
+            return width * height / max(1, tile.width * tile.height)
+        }
+    }
+
+    private static func box(_ request: Request) throws(HTTPError) -> Box {
+        guard let text = request.uri.queryParameters["bbox"] else {
+            throw HTTPError(.badRequest, message: "give bbox=min_x,min_y,max_x,max_y in level-0 pixels")
+        }
+        let values = text.split(separator: ",", omittingEmptySubsequences: false).map { Double($0) ?? .nan }
+        guard values.count == 4, values.allSatisfy({ $0.isFinite && abs($0) <= 1e9 }), values[0] <= values[2],
+            values[1] <= values[3]
+        else {
+            throw HTTPError(
+                .badRequest, message: "bbox must be four numbers up to 10⁹: min_x,min_y,max_x,max_y in level-0 pixels")
+        }
+        return Box(minX: values[0], minY: values[1], maxX: values[2], maxY: values[3])
+    }
+}
+
+/// Cells as GeoJSON; coordinates are level-0 px.
+enum CellFeatures {
+    private struct Collection: Encodable {
+        let type = "FeatureCollection"
+        let clustered: Bool
+        let features: [Feature]
+    }
+
+    private struct Feature: Encodable {
+        let type = "Feature"
+        let geometry: Geometry
+        let properties: Properties
+    }
+
+    private struct Properties: Encodable {
+        var id: Int64?
+        var probability: Double?
+        var areaUm2: Double?
+        var x: Double?
+        var y: Double?
+        var count: Int?
+        var side: Double?
+    }
+
+    private enum Geometry: Encodable {
+        case polygon([[[Double]]])
+        case point([Double])
+
+        private enum Keys: CodingKey {
+            case type, coordinates
+        }
+
+        func encode(to encoder: any Encoder) throws {
+            var container = encoder.container(keyedBy: Keys.self)
+            switch self {
+            case .polygon(let rings):
+                try container.encode("Polygon", forKey: .type)
+                try container.encode(rings, forKey: .coordinates)
+            case .point(let point):
+                try container.encode("Point", forKey: .type)
+                try container.encode(point, forKey: .coordinates)
+            }
+        }
+    }
+
+    private static func encoded(_ features: [Feature], clustered: Bool) throws -> Data {
+        let encoder = JSONEncoder()
+        encoder.keyEncodingStrategy = .convertToSnakeCase
+        return try encoder.encode(Collection(clustered: clustered, features: features))
+    }
+
+    private static func feature(
+        id: Int64?, polygon: [UInt8], probability: Double, area: Double, x: Double, y: Double
+    ) throws -> Feature {
+        let outline = try Polygon(wellKnownBinary: polygon).vertices
+        // GeoJSON closes its rings.
+        let ring = (outline + outline.prefix(1)).map { [$0.x, $0.y] }
+        return Feature(
+            geometry: .polygon([ring]),
+            properties: Properties(
+                id: id, probability: (probability * 1000).rounded() / 1000, areaUm2: (area * 10).rounded() / 10,
+                x: (x * 100).rounded() / 100, y: (y * 100).rounded() / 100))
+    }
+
+    static func cells(_ cells: [StoredCell]) throws -> Data {
+        try encoded(
+            try cells.map {
+                try feature(
+                    id: $0.id, polygon: $0.polygon, probability: $0.meanProbability, area: $0.areaSquareMicrons,
+                    x: $0.centroidX, y: $0.centroidY)
+            }, clustered: false)
+    }
+
+    static func cells(_ cells: [CellRecord]) throws -> Data {
+        try encoded(
+            try cells.map {
+                try feature(
+                    id: nil, polygon: $0.polygon, probability: $0.meanProbability, area: $0.areaSquareMicrons,
+                    x: $0.centroidX, y: $0.centroidY)
+            }, clustered: false)
+    }
+
+    /// One point a tile with the number of its cells.
+    static func clusters(_ tiles: [TileOverview]) throws -> Data {
+        try encoded(
+            tiles.filter { $0.cells > 0 }.map {
+                Feature(
+                    geometry: .point([$0.x + $0.width / 2, $0.y + $0.height / 2]),
+                    properties: Properties(count: $0.cells, side: $0.width))
+            }, clustered: true)
+    }
+}

@@ -1,0 +1,40 @@
+public import Foundation
+
+/// How the service is started.
+public struct ServiceOptions: Sendable {
+    /// The results file; made where it does not exist.
+    public var results: URL
+    /// Folder of slides.
+    public var slides: URL
+    /// Folder of model folders.
+    public var models: URL?
+    /// Folder of heatmaps: jobs compare regions with them, and regions to count in are drawn from them.
+    public var heatmaps: URL?
+    public var host = "127.0.0.1"
+    public var port = 8080
+    /// What a client must show; needed on any address but loopback.
+    public var token: String?
+    /// Whether label and macro images, and slide properties that may name a patient, are shown.
+    public var showsLabels = false
+    /// µm per level-0 pixel for slides that do not say it.
+    public var givenScale: Double?
+    /// Threads for tiles, and for a segmentation.
+    public var threads = 2
+
+    public init(results: URL, slides: URL) {
+        self.results = results
+        self.slides = slides
+    }
+
+    /// Whether only this machine can reach the service.
+    public var isLoopback: Bool { ["127.0.0.1", "::1", "localhost"].contains(host) }
+}
+
+/// Why the service cannot start.
+public struct ServiceError: Error, CustomStringConvertible, Sendable {
+    public let description: String
+
+    public init(description: String) {
+        self.description = description
+    }
+}

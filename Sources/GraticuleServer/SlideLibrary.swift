@@ -1,0 +1,122 @@
+internal import Foundation
+internal import Hummingbird
+internal import LabelSuperResolution
+internal import Lymphocytes
+internal import ResultStore
+internal import Synchronization
+internal import WholeSlide
+
+/// The slides and models that the service shows. Clients name them by identifiers, never by paths.
+final class SlideLibrary: Sendable {
+    /// A slide file of the folder.
+    struct Entry: Sendable {
+        /// From the file's name: the same after a restart.
+        let id: String
+        let name: String
+        let url: URL
+    }
+
+    /// A slide that is open.
+    struct Open: Sendable {
+        let entry: Entry
+        let slide: Slide
+        let pyramid: DeepZoom
+        /// nil where the slide does not say how large its pixels are.
+        let scale: SlideScale?
+    }
+
+    private struct State {
+        var entries: [Entry] = []
+        var byID: [String: Entry] = [:]
+        var read = Date.distantPast
+        var models: [String: SegmentationModel] = [:]
+    }
+
+    private let folder: URL
+    private let modelFolder: URL?
+    private let givenScale: Double?
+    private let store: ResultStore
+    private let state = Mutex(State())
+    private let open = BoundedCache<String, Open>(mostCost: SlideLibrary.mostOpen)
+    private let modelLock = NSLock()
+
+    /// Slides open at once: each holds file descriptors and OpenSlide's cache of 32 MB.
+    private static let mostOpen = 12
+    /// The folder is read anew when the list is older than this, seconds: slides may come while the service runs.
+    private static let freshness = 5.0
+
+    init(_ options: ServiceOptions, store: ResultStore) {
+        folder = options.slides
+        modelFolder = options.models
+        givenScale = options.givenScale
+        self.store = store
+    }
+
+    /// The slides of the folder by name.
+    var entries: [Entry] { refreshed().entries }
+
+    func entry(id: String) throws(HTTPError) -> Entry {
+        guard let entry = refreshed().byID[id] else { throw HTTPError(.notFound, message: "there is no such slide") }
+        return entry
+    }
+
+    func entry(named name: String) -> Entry? { refreshed().entries.first { $0.name == name } }
+
+    private func refreshed() -> State {
+        state.withLock { state in
+            guard Date().timeIntervalSince(state.read) > SlideLibrary.freshness else { return state }
+            let files = SlideFolder.slides(at: [folder]).slides
+            state.entries = files.map {
+                var fingerprint = Fingerprint()
+                fingerprint.add(Data($0.lastPathComponent.utf8))
+                return Entry(id: fingerprint.text, name: Slide.name(of: $0), url: $0)
+            }
+            state.byID = Dictionary(state.entries.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
+            state.read = Date()
+            return state
+        }
+    }
+
+    /// Opens a slide, or finds it open. It blocks.
+    func opened(_ entry: Entry) throws -> Open {
+        if let known = open[entry.id] { return known }
+        let slide = try Slide(entry.url)
+        let found = Open(
+            entry: entry, slide: slide, pyramid: DeepZoom(slide), scale: try? slide.scale(given: givenScale))
+        open.insert(found, for: entry.id, cost: 1)
+        return found
+    }
+
+    /// Names of the models at hand: folders in `--models`, and those that have made results and are still there.
+    func modelNames() throws -> [String] { try modelFolders().keys.sorted() }
+
+    private func modelFolders() throws -> [String: URL] {
+        var found: [String: URL] = [:]
+        for (name, path) in try store.modelFolders() { found[name] = URL(fileURLWithPath: path) }
+        if let modelFolder {
+            let names = (try? FileManager.default.contentsOfDirectory(atPath: modelFolder.path)) ?? []
+            for name in names { found[name] = modelFolder.appendingPathComponent(name) }
+            // The folder may be a model itself.
+            found[modelFolder.lastPathComponent] = modelFolder
+        }
+        return found.filter {
+            FileManager.default.fileExists(atPath: $0.value.appendingPathComponent("model.json").path)
+        }
+    }
+
+    /// Loads a model, or finds it loaded. It blocks.
+    func model(_ name: String) throws -> SegmentationModel {
+        try modelLock.withLock {
+            if let known = state.withLock({ $0.models[name] }) { return known }
+            guard let folder = try modelFolders()[name] else {
+                throw HTTPError(.notFound, message: "there is no model named '\(name)' at hand")
+            }
+            let model = try SegmentationModel(folder)
+            state.withLock { state in
+                if state.models.count >= 4 { state.models = [:] }
+                state.models[name] = model
+            }
+            return model
+        }
+    }
+}

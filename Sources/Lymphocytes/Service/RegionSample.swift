@@ -1,0 +1,61 @@
+public import Foundation
+internal import LabelSuperResolution
+internal import WholeSlide
+
+/// A coarse region drawn for counting.
+public struct RegionSample: Codable, Sendable, Equatable {
+    public let slide: String
+    public let coarseClass: Int
+    /// Level-0 pixels.
+    public let level0X: Double
+    public let level0Y: Double
+    public let level0Side: Double
+
+    /// Draws regions of each class at random from the slides that have a heatmap.
+    ///
+    /// - Returns: the regions by class; classes that occur less often have fewer.
+    /// - Throws: where no slide has a usable heatmap.
+    public static func draw(
+        slides: [URL], heatmaps: URL, givenScale: Double? = nil, perClass: Int = ContactSheets.regionsPerClass,
+        seed: UInt64
+    ) throws -> [RegionSample] {
+        let classes = CoarseClasses()
+        var opened: [TrainingSlide] = []
+        var failure: (any Error)?
+        for file in slides {
+            do {
+                opened.append(
+                    try TrainingSlide(
+                        file, heatmaps: heatmaps, micronsPerPixel: Training.micronsPerPixel, givenScale: givenScale,
+                        coarseClasses: classes))
+            } catch {
+                failure = failure ?? error
+            }
+        }
+        guard !opened.isEmpty else {
+            throw WorkError(.input, failure.map { "\($0)" } ?? "there are no slides to count on")
+        }
+        return choose(from: opened, classes: classes, perClass: perClass, seed: seed).map { choice in
+            let slide = opened[choice.slide]
+            let corner = slide.regions.corner(choice.position)
+            let frame = slide.reader.frame
+            return RegionSample(
+                slide: slide.name, coarseClass: choice.coarseClass,
+                level0X: frame.level0(Double(corner.x)).rounded(), level0Y: frame.level0(Double(corner.y)).rounded(),
+                level0Side: slide.heatmap.level0Side)
+        }
+    }
+
+    /// The same choice for the same slides and seed.
+    static func choose(
+        from slides: [TrainingSlide], classes: CoarseClasses, perClass: Int, seed: UInt64
+    ) -> [(coarseClass: Int, slide: Int, position: RegionGrid.Position)] {
+        var generator = SeededGenerator(seed: seed)
+        return (0..<classes.count).flatMap { known in
+            let places = slides.indices.flatMap { slide in
+                slides[slide].regions.known.filter { $0.coarseClass == known }.map { (slide, $0.position) }
+            }
+            return places.shuffled(using: &generator).prefix(perClass).map { (known, $0.0, $0.1) }
+        }
+    }
+}

@@ -1,0 +1,77 @@
+import ArgumentParser
+import Foundation
+import GraticuleServer
+import Synchronization
+import Torch
+
+struct ServeCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "serve", abstract: "Look at results in a browser, count for priors, and run jobs.",
+        discussion: """
+            Serves this machine only unless --listen names another address; then --token-file is needed, and a proxy with TLS in \
+            front of it is advised. SIGTERM and Ctrl-C end it: requests and tile rows in work are finished, and jobs that are \
+            not done go on when it is started again. docs/service.md describes the pages and the API.
+            """)
+
+    @Argument(help: "Results file; made where it does not exist.") var results: String
+    @Option(help: "Folder of slides.") var slides: String
+    @Option(help: "Folder of model folders, for jobs and 'predict here'; or one model.") var models: String?
+    @Option(help: "Folder of heatmaps: regions to count in, and to compare with.") var heatmaps: String?
+    @Option(help: "Address and port.") var listen = "127.0.0.1:8080"
+    @Option(help: "File whose first line is the token that clients must show.") var tokenFile: String?
+    @Flag(help: "Show label and macro images and all slide properties: they may name patients.") var showLabel = false
+    @Option(help: "µm per level-0 pixel, for slides that do not say it.") var mpp: Double?
+
+    func validate() throws {
+        guard ServeCommand.address(listen) != nil else {
+            throw ValidationError("--listen must be ADDRESS:PORT, for example 127.0.0.1:8080.")
+        }
+    }
+
+    private static func address(_ text: String) -> (host: String, port: Int)? {
+        guard let colon = text.lastIndex(of: ":"), let port = Int(text[text.index(after: colon)...]),
+            (0...65_535).contains(port)
+        else { return nil }
+        let host = text[..<colon].trimmingCharacters(in: CharacterSet(charactersIn: "[]"))
+        return host.isEmpty ? nil : (host, port)
+    }
+
+    func run() throws {
+        var options = ServiceOptions(results: URL(fileURLWithPath: results), slides: URL(fileURLWithPath: slides))
+        options.models = models.map { URL(fileURLWithPath: $0) }
+        options.heatmaps = heatmaps.map { URL(fileURLWithPath: $0) }
+        options.showsLabels = showLabel
+        options.givenScale = mpp
+        options.threads = TorchRuntime.availableProcessors()
+        TorchRuntime.threads = 1
+        if let (host, port) = ServeCommand.address(listen) { (options.host, options.port) = (host, port) }
+        if let tokenFile {
+            guard let text = try? String(contentsOfFile: tokenFile, encoding: .utf8),
+                let line = text.split(whereSeparator: \.isNewline).first
+            else { throw ServiceError(description: "there is no token in \(tokenFile)") }
+            options.token = line.trimmingCharacters(in: .whitespaces)
+        }
+        let service = try GraticuleService(options)
+        // A client that goes away must not end the service.
+        signal(SIGPIPE, SIG_IGN)
+        // The program's entry is synchronous; this thread only waits.
+        let outcome = Mutex<(any Error)?>(nil)
+        let ended = DispatchSemaphore(value: 0)
+        Task {
+            do {
+                try await service.run { url in
+                    // Unbuffered: scripts wait for this line.
+                    FileHandle.standardOutput.write(Data("Graticule is at \(url)  (Ctrl-C ends it)\n".utf8))
+                }
+            } catch {
+                outcome.withLock { $0 = error }
+            }
+            ended.signal()
+        }
+        ended.wait()
+        if let error = outcome.withLock({ $0 }) {
+            throw ServiceError(description: "the service cannot run at \(listen): \(error)")
+        }
+        print("ended; jobs that are not done go on at the next start")
+    }
+}
