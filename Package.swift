@@ -133,6 +133,13 @@ let package = Package(
                 "Lymphocytes", "LabelSuperResolution", "ResultStore", "WholeSlide", "Raster", "GraticuleTesting",
             ], resources: [.copy("Peers")], swiftSettings: house),
         .testTarget(
+            name: "GraticuleServerTests",
+            dependencies: [
+                "GraticuleServer", "graticule", "Lymphocytes", "ResultStore", "GraticuleTesting",
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+            ], resources: [.copy("Peers")], swiftSettings: house),
+        .testTarget(
             name: "CommandLineTests", dependencies: ["graticule", "ResultStore", "GraticuleTesting"],
             swiftSettings: house),
     ],

@@ -34,14 +34,22 @@ extension GraticuleService {
 
     func addQuery(to router: Router<Context>) {
         router.post("/api/query") { request, _ in
-            let question = try await JSONBody.decode(Question.self, from: request)
+            // With its length known a body cannot outgrow the limit while its end is watched for.
+            guard let length = request.headers[.contentLength].flatMap(Int.init) else {
+                throw HTTPError(.lengthRequired, message: "send the query's Content-Length")
+            }
+            guard length <= JSONBody.mostBytes else {
+                throw HTTPError(.contentTooLarge, message: "the request is larger than \(JSONBody.mostBytes) bytes")
+            }
             let cancellation = QuerySandbox.Cancellation()
             let start = Date()
             let sandbox = QuerySandbox(views)
             let table = try await withTaskCancellationHandler {
                 // A client that goes away takes its query with it.
-                try await request.body.consumeWithInboundCloseHandler { _ in
-                    try await queryWork.run { try sandbox.run(question.sql, cancellation: cancellation) }
+                try await request.body.consumeWithInboundCloseHandler { body in
+                    let question = try JSONBody.decode(
+                        Question.self, from: try await body.collect(upTo: JSONBody.mostBytes))
+                    return try await queryWork.run { try sandbox.run(question.sql, cancellation: cancellation) }
                 } onInboundClosed: {
                     cancellation.cancel()
                 }

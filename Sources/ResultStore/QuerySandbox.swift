@@ -91,6 +91,8 @@ public struct QuerySandbox: Sendable {
             (SQLITE_LIMIT_ATTACHED, 0), (SQLITE_LIMIT_EXPR_DEPTH, 200), (SQLITE_LIMIT_COMPOUND_SELECT, 100),
             (SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 1000), (SQLITE_LIMIT_WORKER_THREADS, 0),
         ] { sqlite3_limit(connection, limit, value) }
+        // An R*Tree prepares its own statements, writing ones too, when it is first used: that comes before the authorizer.
+        sqlite3_exec(connection, "SELECT 1 FROM cell_rtree LIMIT 0", nil, nil, nil)
         sqlite3_set_authorizer(
             connection,
             { _, action, _, detail, _, _ in

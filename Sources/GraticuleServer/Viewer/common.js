@@ -92,17 +92,20 @@ export function showError(element, error) {
 }
 
 /** Axes from 0 to the given ends with curves; a curve is [class, points]. */
-export function plot(label, [xEnd, yEnd], [xTitle, yTitle], curves, extras = []) {
+export function plot(label, [xEnd, yEnd], [xTitle, yTitle], curves, extras = [], xTicks = 5) {
   const [width, height, left, top, right, bottom] = [460, 340, 52, 12, 12, 44];
   const x = (value) => left + (value / xEnd) * (width - left - right);
   const y = (value) => height - bottom - (value / yEnd) * (height - top - bottom);
   const svg = s("svg", { class: "plot", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label });
+  const digits = (step) => Math.max(0, Math.ceil(-Math.log10(step) - 1e-9));
   for (let tick = 0; tick <= 5; tick += 1) {
-    const [a, b] = [(xEnd * tick) / 5, (yEnd * tick) / 5];
-    const digits = (end) => (end >= 5 ? 0 : end >= 0.5 ? 1 : 2);
+    const b = (yEnd * tick) / 5;
     svg.append(s("line", { class: "axis", x1: x(0), x2: x(xEnd), y1: y(b), y2: y(b) }),
-      s("text", { x: x(a), y: height - bottom + 17, "text-anchor": "middle" }, a.toFixed(digits(xEnd))),
-      s("text", { x: left - 8, y: y(b) + 4, "text-anchor": "end" }, b.toFixed(digits(yEnd))));
+      s("text", { x: left - 8, y: y(b) + 4, "text-anchor": "end" }, b.toFixed(digits(yEnd / 5))));
+  }
+  for (let tick = 0; tick <= xTicks; tick += 1) {
+    const a = (xEnd * tick) / xTicks;
+    svg.append(s("text", { x: x(a), y: height - bottom + 17, "text-anchor": "middle" }, a.toFixed(digits(xEnd / xTicks))));
   }
   svg.append(s("text", { x: (left + width - right) / 2, y: height - 7, "text-anchor": "middle" }, xTitle),
     s("text", { x: 14, y: (top + height - bottom) / 2, "text-anchor": "middle",

@@ -82,7 +82,7 @@ async function store() {
 async function curve() {
   const priors = await api("/api/count/priors");
   const { means, deviations, counted } = priors;
-  const top = Math.max(0.1, ...means.map((mean, i) => mean + (deviations[i] ?? 0))) * 1.05;
+  const top = Math.ceil(Math.max(0.1, ...means.map((mean, i) => mean + (deviations[i] ?? 0))) * 20) / 20;
   const curves = [];
   if (deviations.length) {
     curves.push(["area", [...means.map((m, i) => [i, m + deviations[i]]), ...means.map((m, i) => [i, Math.max(0, m - deviations[i])]).reverse()], true]);
@@ -91,8 +91,8 @@ async function curve() {
   curves.push(["model", known]);
   side.replaceChildren(h("section", { class: "panel" },
     h("h2", {}, "η ± ρ: share of lymphocyte pixels by class"),
-    plot("Priors by class", [means.length - 1, top], ["Coarse class", "Share of pixels"], curves, known),
-    h("p", { class: "small muted" }, priors.message ? `${priors.message.charAt(0).toUpperCase()}${priors.message.slice(1)}.` : "Every class is counted: graticule priors --results FILE --output priors.json makes the priors."),
+    plot("Priors by class", [means.length - 1, top], ["Coarse class", "Share of pixels"], curves, known, means.length - 1),
+    h("p", { class: "small muted" }, priors.message ? "The priors are ready once every class is counted; five regions a class are enough." : "Every class is counted: graticule priors --results FILE --output priors.json makes the priors."),
     h("table", {}, h("thead", {}, h("tr", {}, h("th", {}, "Class"), h("th", { class: "number" }, "Counted"), h("th", { class: "number" }, "η"), h("th", { class: "number" }, "ρ"))),
       h("tbody", {}, means.map((mean, i) => h("tr", {}, h("td", {}, i), h("td", { class: "number" }, counted[i]), h("td", { class: "number" }, counted[i] ? fixed(mean, 3) : "–"), h("td", { class: "number" }, fixed(deviations[i], 3))))))));
 }

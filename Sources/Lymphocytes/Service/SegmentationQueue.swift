@@ -98,13 +98,14 @@ public final class SegmentationQueue: Sendable {
 
     /// Ends the work after the tile rows in work, and waits for that; the job in work stays in the queue.
     public func end() {
-        let wasStarted = state.withLock { state in
+        let (wasStarted, listeners) = state.withLock { state in
             state.isEnding = true
             state.running?.stop.stop()
-            for listener in state.listeners.values { listener.continuation.finish() }
-            state.listeners = [:]
-            return state.isStarted
+            defer { state.listeners = [:] }
+            return (state.isStarted, Array(state.listeners.values))
         }
+        // Not under the lock: a stream that ends calls back at once.
+        for listener in listeners { listener.continuation.finish() }
         wakeUp.signal()
         if wasStarted { ended.wait() }
     }
@@ -116,15 +117,15 @@ public final class SegmentationQueue: Sendable {
         let (stream, continuation) = AsyncStream.makeStream(
             of: JobProgress.self, bufferingPolicy: .bufferingNewest(16))
         let id = UUID()
-        continuation.onTermination = { [weak self] _ in self?.state.withLock { $0.listeners[id] = nil } }
-        state.withLock { state in
-            continuation.yield(state.latest[job] ?? now)
-            if record.isEnded || state.isEnding {
-                continuation.finish()
-            } else {
-                state.listeners[id] = (job, continuation)
-            }
+        continuation.onTermination = { [weak self] _ in self?.state.withLock { _ = $0.listeners.removeValue(forKey: id) } }
+        let (first, isOver) = state.withLock { state in
+            let isOver = record.isEnded || state.isEnding
+            if !isOver { state.listeners[id] = (job, continuation) }
+            return (state.latest[job] ?? now, isOver)
         }
+        continuation.yield(first)
+        // The job may have ended between the question and the listening.
+        if try isOver || store.job(job).isEnded { continuation.finish() }
         return stream
     }
 
@@ -136,23 +137,23 @@ public final class SegmentationQueue: Sendable {
     }
 
     private func publish(_ progress: JobProgress) {
-        state.withLock { state in
+        let listeners = state.withLock { state in
             state.latest[progress.job] = progress
-            for listener in state.listeners.values where listener.job == progress.job {
-                listener.continuation.yield(progress)
-            }
+            return state.listeners.values.filter { $0.job == progress.job }
         }
+        for listener in listeners { listener.continuation.yield(progress) }
     }
 
     private func publishEnd(of job: Int64) throws {
         publish(standing(of: try store.job(job)))
-        state.withLock { state in
+        let listeners = state.withLock { state in
             state.latest[job] = nil
-            for (id, listener) in state.listeners where listener.job == job {
-                listener.continuation.finish()
-                state.listeners[id] = nil
-            }
+            let ended = state.listeners.filter { $0.value.job == job }
+            for id in ended.keys { state.listeners[id] = nil }
+            return Array(ended.values)
         }
+        // Not under the lock: a stream that ends calls back at once.
+        for listener in listeners { listener.continuation.finish() }
     }
 
     private func work() {

@@ -1,0 +1,136 @@
+"""service_api.py PROGRAM FOLDER [DATA]: the API's answers, and DeepZoom tiles against openslide-python's own generator."""
+import io, json, math, sqlite3, sys
+import numpy as np
+import openslide
+from openslide.deepzoom import DeepZoomGenerator
+from PIL import Image
+from service import Service
+
+program, folder, data = sys.argv[1:4]
+
+
+def check_tiles(service, identifier, path, deviation):
+    """Geometry at every level, pixels of some tiles; returns the mean difference."""
+    slide = openslide.OpenSlide(path)
+    wanted = DeepZoomGenerator(slide, tile_size=256, overlap=0)
+    descriptor = service.get(f"/slides/{identifier}.dzi").decode()
+    for part in ('TileSize="256"', 'Overlap="0"', 'Format="jpeg"', f'Width="{slide.dimensions[0]}"', f'Height="{slide.dimensions[1]}"'):
+        assert part in descriptor, (part, descriptor)
+    assert service.get(f"/api/slides/{identifier}")["levels"] == wanted.level_count
+    differences = []
+    for level in range(wanted.level_count):
+        columns, rows = wanted.level_tiles[level]
+        for column, row in {(0, 0), (columns - 1, 0), (0, rows - 1), (columns - 1, rows - 1), (columns // 2, rows // 2)}:
+            tile = Image.open(io.BytesIO(service.get(f"/slides/{identifier}_files/{level}/{column}_{row}.jpeg")))
+            reference = wanted.get_tile(level, (column, row)).convert("RGB")
+            assert tile.size == reference.size == wanted.get_tile_dimensions(level, (column, row)), (level, column, row)
+            if min(tile.size) > 32:
+                difference = np.abs(np.asarray(tile, float) - np.asarray(reference, float)).mean()
+                # Full resolution differs by JPEG alone, other levels also by the filter (area against Lanczos).
+                assert difference < deviation, (level, column, row, difference)
+                differences.append(difference)
+        for column, row in ((columns, 0), (0, rows), (-1, 0)):
+            assert service.request("GET", f"/slides/{identifier}_files/{level}/{column}_{row}.jpeg")[0] == 404
+    assert service.request("GET", f"/slides/{identifier}_files/{wanted.level_count}/0_0.jpeg")[0] == 404
+    return float(np.mean(differences))
+
+
+with Service(program, folder) as service:
+    slides = service.get("/api/slides")
+    assert {s["name"] for s in slides} == {"phantom-1", "phantom-2", "broken", "odd <b>name & 100% 🔬"}, slides
+    first = service.slide("phantom-1")
+    print("tiles of a phantom differ by", check_tiles(service, first, f"{folder}/slides/phantom-1.svs", 8))
+    check_tiles(service, service.slide("odd <b>name & 100% 🔬"), f"{folder}/slides/phantom-1.svs", 8)
+
+    # A slide that cannot be opened costs only itself.
+    for path in ("/slides/{}.dzi", "/slides/{}/thumbnail.jpeg", "/api/slides/{}"):
+        status, _, answer = service.request("GET", path.format(service.slide("broken")))
+        assert status == 422 and "slide" in json.loads(answer)["error"], (status, answer)
+
+    # What a browser keeps.
+    tile = f"/slides/{first}_files/9/0_0.jpeg"
+    _, headers, _ = service.request("GET", tile)
+    status, _, body = service.request("GET", tile, headers={"If-None-Match": headers["ETag"]})
+    assert (status, body) == (304, b""), status
+    assert "max-age" in headers["Cache-Control"] and "default-src 'none'" in headers["Content-Security-Policy"]
+
+    # Cells: those of the store, where they are.
+    database = sqlite3.connect(f"{folder}/results.sqlite")
+    run, total = database.execute("SELECT run_id, COUNT(*) FROM cell").fetchone()
+    everything = service.get(f"/api/slides/{first}/cells?bbox=0,0,900,900&limit=20000")
+    assert not everything["clustered"] and len(everything["features"]) == total
+    by_id = {f["properties"]["id"]: f for f in everything["features"]}
+    for identifier, x, y, area, p, bounds in database.execute(
+        "SELECT cell.id, centroid_x, centroid_y, area_um2, mean_probability, max_x - min_x FROM cell JOIN cell_rtree USING (id) LIMIT 200"):
+        f = by_id[identifier]
+        ring = f["geometry"]["coordinates"][0]
+        assert ring[0] == ring[-1]
+        assert abs(f["properties"]["x"] - x) < 0.01 and abs(f["properties"]["y"] - y) < 0.01
+        assert abs(f["properties"]["area_um2"] - area) < 0.06 and abs(f["properties"]["probability"] - p) < 0.001
+        assert abs(max(px for px, _ in ring) - min(px for px, _ in ring) - bounds) < 1.01
+    some = service.get(f"/api/slides/{first}/cells?bbox=100,100,300,300&limit=20000")["features"]
+    expected = database.execute("SELECT COUNT(*) FROM cell_rtree WHERE max_x >= 100 AND min_x <= 300 AND max_y >= 100 AND min_y <= 300").fetchone()[0]
+    assert len(some) == expected
+    least = math.floor(100 * database.execute("SELECT AVG(mean_probability) FROM cell").fetchone()[0]) / 100
+    likely = service.get(f"/api/slides/{first}/cells?bbox=0,0,900,900&min_probability={least}&limit=20000")["features"]
+    assert len(likely) == database.execute("SELECT COUNT(*) FROM cell WHERE mean_probability >= ?", (least,)).fetchone()[0] < total
+    clusters = service.get(f"/api/slides/{first}/cells?bbox=0,0,900,900&limit=10")
+    assert clusters["clustered"] and sum(f["properties"]["count"] for f in clusters["features"]) == total
+    histogram = service.get(f"/api/slides/{first}/histogram")
+    assert histogram[0] == total and histogram[round(100 * least)] == len(likely) and len(histogram) == 101
+
+    regions = service.get(f"/api/slides/{first}/regions")
+    found = database.execute("SELECT COUNT(*), MAX(ABS(disagreement)) FROM region").fetchone()
+    assert len(regions) == found[0] and math.isclose(abs(regions[0]["disagreement"]), found[1])
+
+    # The overlay has the tiles' size at every level, from the network, from cells and from tiles.
+    detail = service.get(f"/api/slides/{first}")
+    for level in range(detail["levels"]):
+        tile = Image.open(io.BytesIO(service.get(f"/api/slides/{first}/probability/{level}/0_0.png")))
+        assert tile.mode == "RGBA"
+    assert tile.size == (256, 256)
+    # A pixel within a sure cell is painted.
+    x, y = database.execute("SELECT centroid_x, centroid_y FROM cell WHERE centroid_x < 250 AND centroid_y < 250 ORDER BY mean_probability DESC").fetchone()
+    assert tile.getpixel((int(x), int(y)))[3] > 150, tile.getpixel((int(x), int(y)))
+
+    # Predict here: a square in the middle gives the cells that the run found there.
+    second = service.post("/api/predict", {"slide": first, "x": 256, "y": 256, "size": 256, "model": "small"})
+    assert second["prediction"]["frame"] == {"x": 256, "y": 256, "width": 256, "height": 256}
+    assert second["prediction"]["cells"] == len(second["features"]["features"])
+    service.post("/api/predict", {"slide": first, "x": 400, "y": 400, "size": 512})
+    assert service.get("/api/models") == ["small"]
+
+    answer = service.post("/api/query", {"sql": "SELECT COUNT(*) AS n, 'ü' AS t, NULL AS z, 1.5 AS r FROM cell"})
+    assert answer["columns"] == ["n", "t", "z", "r"] and answer["rows"] == [[total, "ü", None, 1.5]] and not answer["cut_off"]
+
+    # Counting: every class gets a count, then there are priors, and the command line has the same.
+    regions = service.get("/api/count/regions")
+    assert len({(r["slide"], r["x"], r["y"]) for r in regions}) == len(regions)
+    assert all(sum(1 for r in regions if r["coarse_class"] == c) <= 5 for c in range(10))
+    for r in regions:
+        points = [[r["x"] + 10 + 3 * i, r["y"] + 50] for i in range(2 * r["coarse_class"])]
+        service.post("/api/count", {"slide": r["slide"], "x": r["x"], "y": r["y"], "points": points, "by": "Dr. Test"}, expect=201)
+    again = service.get("/api/count/regions")
+    assert all(r["counted_by"] == "Dr. Test" and len(r["points"]) == 2 * r["coarse_class"] for r in again)
+    priors = service.get("/api/count/priors")
+    counted = sorted({r["coarse_class"] for r in regions})
+    assert [c for c, n in enumerate(priors["counted"]) if n] == counted
+    if counted == list(range(10)):
+        assert all(a <= b for a, b in zip(priors["means"], priors["means"][1:])) and len(priors["deviations"]) == 10
+    assert abs(priors["means"][counted[-1]] - 2 * counted[-1] * math.pi * 49 / 10_000) < 1e-6
+
+    assert service.get("/healthz") == {"status": "ok"}
+    metrics = service.get("/metrics").decode()
+    assert 'hb_requests{' in metrics and "http_route=" in metrics.replace("hb_uri", "http_route"), metrics[:500]
+    for page in ("/", f"/view/{first}", "/sql", "/evaluations", "/jobs", "/count", "/login"):
+        assert b"<!doctype html>" in service.get(page)
+    documented = service.get("/api/openapi.json")
+    assert documented["openapi"].startswith("3.") and "/api/query" in documented["paths"]
+    assert service.request("GET", f"/slides/{first}/associated/label.jpeg")[0] == 403, "labels may name a patient"
+    assert service.end() == 0
+
+if data:
+    with Service(program, folder, slides=f"{data}/wsi") as service:
+        for name in ("CMU-1-Small-Region", "boxes"):
+            path = next(p for p in (f"{data}/wsi/{name}.svs", f"{data}/wsi/{name}.tiff") if __import__("os").path.exists(p))
+            print(name, "differs by", check_tiles(service, service.slide(name), path, 8))
