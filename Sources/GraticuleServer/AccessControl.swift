@@ -33,7 +33,7 @@ struct AccessControl<Context: RequestContext>: RouterMiddleware {
             "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
             + "font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
         response.headers[.xContentTypeOptions] = "nosniff"
-        if let name = HTTPField.Name("Referrer-Policy") { response.headers[name] = "no-referrer" }
+        if let name = HTTPField.Name("Referrer-Policy") { response.headers[name] = "same-origin" }
         if let name = HTTPField.Name("Cross-Origin-Resource-Policy") { response.headers[name] = "same-origin" }
         if let name = HTTPField.Name("Cross-Origin-Opener-Policy") { response.headers[name] = "same-origin" }
         if response.headers[.cacheControl] == nil { response.headers[.cacheControl] = "no-store" }
@@ -49,11 +49,16 @@ struct AccessControl<Context: RequestContext>: RouterMiddleware {
         if let hosts, !hosts.contains(host.lowercased()) {
             throw HTTPError(.misdirectedRequest, message: "this service does not go by the name '\(host.prefix(100))'")
         }
-        if let origin = request.headers[.origin], origin.lowercased() != "http://\(host.lowercased())" {
+        // Behind a proxy with TLS our own pages are https; such a service has a token.
+        let own = ["http://\(host.lowercased())"] + (hosts == nil ? ["https://\(host.lowercased())"] : [])
+        if let origin = request.headers[.origin], !own.contains(origin.lowercased()) {
             throw HTTPError(.forbidden, message: "requests from other sites are refused")
         }
+        // A link in a colleague's mail may lead here; a foreign page may not read from here.
+        let isNavigation =
+            request.method == .get && HTTPField.Name("Sec-Fetch-Mode").flatMap { request.headers[$0] } == "navigate"
         if let name = HTTPField.Name("Sec-Fetch-Site"), let site = request.headers[name],
-            !["same-origin", "none"].contains(site), request.uri.path != "/"
+            !["same-origin", "none"].contains(site), !isNavigation
         {
             throw HTTPError(.forbidden, message: "requests from other sites are refused")
         }

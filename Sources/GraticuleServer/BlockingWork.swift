@@ -17,7 +17,10 @@ final class BlockingWork: Sendable {
         self.mostWaiting = mostWaiting
     }
 
-    func run<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result) async throws -> Result {
+    /// - Parameter isUrgent: whether it goes before what waits already: someone has clicked.
+    func run<Result: Sendable>(
+        isUrgent: Bool = false, _ body: @escaping @Sendable () throws -> Result
+    ) async throws -> Result {
         let isAccepted = waiting.withLock { count in
             guard count < mostWaiting else { return false }
             count += 1
@@ -29,7 +32,9 @@ final class BlockingWork: Sendable {
         }
         defer { waiting.withLock { $0 -= 1 } }
         return try await withCheckedThrowingContinuation { continuation in
-            queue.addOperation { continuation.resume(with: Swift.Result(catching: body)) }
+            let operation = BlockOperation { continuation.resume(with: Swift.Result(catching: body)) }
+            operation.queuePriority = isUrgent ? .veryHigh : .normal
+            queue.addOperation(operation)
         }
     }
 }

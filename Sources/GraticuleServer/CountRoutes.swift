@@ -47,7 +47,8 @@ extension GraticuleService {
         }
         let key = String(seed)
         if let known = samples[key] { return known }
-        return try await tileWork.run {
+        return try await networkWork.run {
+            if let known = samples[key] { return known }
             let drawn = try RegionSample.draw(
                 slides: library.entries.map(\.url), heatmaps: heatmaps, givenScale: options.givenScale,
                 seed: UInt64(seed))
@@ -58,7 +59,7 @@ extension GraticuleService {
 
     func addCounting(to router: Router<Context>) {
         router.get("/api/count/regions") { request, _ in
-            let drawn = try await sample(seed: try request.integer("seed", in: 1...1_000_000) ?? 1)
+            let drawn = try await sample(seed: try request.integer("seed", in: 1...100) ?? 1)
             let counts = try await storeWork.run { try views.counts() }
             let regions = try await tileWork.run {
                 try drawn.compactMap { region -> Region? in
@@ -78,7 +79,7 @@ extension GraticuleService {
         router.post("/api/count") { request, _ in
             let new = try await JSONBody.decode(NewCount.self, from: request)
             let entry = try library.entry(id: new.slide)
-            let seed = try request.integer("seed", in: 1...1_000_000) ?? 1
+            let seed = try request.integer("seed", in: 1...100) ?? 1
             let by = new.by.trimmingCharacters(in: .whitespacesAndNewlines)
             guard (1...100).contains(by.count) else {
                 throw HTTPError(.badRequest, message: "say who counted, in at most 100 characters")
@@ -98,7 +99,7 @@ extension GraticuleService {
                     .badRequest,
                     message: "points must lie in the region, at most \(GraticuleService.mostPoints) of them")
             }
-            try await storeWork.run {
+            try await writeWork.run {
                 try store.storeCount(
                     RegionCountRecord(
                         slide: region.slide, level0X: region.level0X, level0Y: region.level0Y,

@@ -16,6 +16,8 @@ public struct GraticuleService: Sendable {
     typealias Context = BasicRequestContext
 
     let options: ServiceOptions
+    /// Two services would work on the same jobs.
+    private let lock: ServiceLock
     let library: SlideLibrary
     /// For what is written: jobs and counts.
     let store: ResultStore
@@ -26,6 +28,7 @@ public struct GraticuleService: Sendable {
     let tileWork: BlockingWork
     let networkWork: BlockingWork
     let storeWork: BlockingWork
+    let writeWork: BlockingWork
     let queryWork: BlockingWork
     let tiles = BoundedCache<String, EncodedImage>(mostCost: 192 << 20)
     let overlays = BoundedCache<String, EncodedImage>(mostCost: 32 << 20)
@@ -43,9 +46,16 @@ public struct GraticuleService: Sendable {
                 description:
                     "other machines could reach \(options.host): give --token-file, or listen on 127.0.0.1")
         }
-        if let token = options.token, token.utf8.count < 16 {
-            throw ServiceError(description: "the token is too short: 16 characters at least")
+        if let token = options.token,
+            token.utf8.count < 16 || !token.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7f && !"\";,\\".utf8.contains($0) })
+        {
+            throw ServiceError(
+                description:
+                    "the token must have 16 characters at least, letters, digits and signs without spaces, quotes, commas and semicolons"
+            )
         }
+        guard options.port > 0 else { throw ServiceError(description: "give a port above 0") }
+        lock = try ServiceLock(options.results)
         var isFolder: ObjCBool = false
         guard FileManager.default.fileExists(atPath: options.slides.path, isDirectory: &isFolder), isFolder.boolValue
         else { throw ServiceError(description: "there is no folder of slides at \(options.slides.path)") }
@@ -63,6 +73,7 @@ public struct GraticuleService: Sendable {
         tileWork = BlockingWork(name: "tiles", threads: max(2, options.threads), mostWaiting: 2048)
         networkWork = BlockingWork(name: "network", threads: 1, mostWaiting: 256)
         storeWork = BlockingWork(name: "store", threads: 1, mostWaiting: 512)
+        writeWork = BlockingWork(name: "write", threads: 1, mostWaiting: 256)
         queryWork = BlockingWork(name: "query", threads: 2, mostWaiting: 16)
     }
 
@@ -92,6 +103,16 @@ public struct GraticuleService: Sendable {
             configuration: .init(
                 services: [.init(service: application)], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
         try await group.run()
+    }
+
+    /// Messages of the store name files; clients are told names without folders.
+    func withoutPaths(_ json: Data) -> Response {
+        var text = String(decoding: json, as: UTF8.self)
+        let folders = [options.slides, options.models, options.heatmaps, options.results.deletingLastPathComponent()]
+        for folder in folders.compactMap({ $0 }) where folder.path != "/" {
+            text = text.replacing(folder.path + "/", with: "").replacing(folder.path, with: "(folder)")
+        }
+        return JSONBody.response(json: Data(text.utf8))
     }
 
     /// The queue runs as long as the server.

@@ -4,6 +4,7 @@ internal import Hummingbird
 internal import Lymphocytes
 internal import NIOCore
 internal import ResultStore
+internal import ServiceLifecycle
 
 /// The queue of segmentations.
 extension GraticuleService {
@@ -17,11 +18,11 @@ extension GraticuleService {
 
     func addJobs(to router: Router<Context>) {
         router.get("/api/jobs") { _, _ in
-            JSONBody.response(try await storeWork.run { try views.jobs() })
+            withoutPaths(JSONBody.data(try await storeWork.run { try views.jobs() }))
         }
         router.get("/api/jobs/{job}") { _, context in
             let id = try GraticuleService.job(context)
-            return JSONBody.response(try await storeWork.run { try views.job(id) })
+            return withoutPaths(JSONBody.data(try await storeWork.run { try views.job(id) }))
         }
         router.post("/api/jobs") { request, _ in
             let wanted = try await JSONBody.decode(NewJob.self, from: request)
@@ -33,7 +34,7 @@ extension GraticuleService {
             guard Set(names).count == names.count else {
                 throw HTTPError(.badRequest, message: "a job names each slide once")
             }
-            let job = try await storeWork.run {
+            let job = try await writeWork.run {
                 guard try library.modelNames().contains(wanted.model) else {
                     throw HTTPError(.badRequest, message: "there is no model of that name at hand")
                 }
@@ -43,21 +44,24 @@ extension GraticuleService {
         }
         router.delete("/api/jobs/{job}") { _, context in
             let id = try GraticuleService.job(context)
-            let wasOpen = try await storeWork.run { try queue.cancel(id) }
+            let wasOpen = try await writeWork.run { try queue.cancel(id) }
             guard wasOpen else { throw HTTPError(.conflict, message: "the job has ended already") }
-            return JSONBody.response(try await storeWork.run { try store.job(id) })
+            return JSONBody.response(try await storeWork.run { try views.job(id) })
         }
         router.get("/api/jobs/{job}/events") { request, context in
             let id = try GraticuleService.job(context)
-            let events = try queue.events(of: id)
+            let events = try await writeWork.run { try queue.events(of: id) }
             return Response(
                 status: .ok, headers: [.contentType: "text/event-stream", .cacheControl: "no-store"],
                 body: ResponseBody { writer in
                     let encoder = JSONEncoder()
                     encoder.keyEncodingStrategy = .convertToSnakeCase
-                    for await event in events {
-                        let json = String(decoding: try encoder.encode(event), as: UTF8.self)
-                        try await writer.write(ByteBuffer(string: "data: \(json)\n\n"))
+                    // It ends with the job, with the client, and when the service is asked to end.
+                    try? await request.body.consumeWithCancellationOnInboundClose { _ in
+                        for await event in events.cancelOnGracefulShutdown() {
+                            let json = String(decoding: try encoder.encode(event), as: UTF8.self)
+                            try await writer.write(ByteBuffer(string: "data: \(json)\n\n"))
+                        }
                     }
                     try await writer.finish(nil)
                 })

@@ -30,7 +30,7 @@ extension GraticuleService {
             let place = try await JSONBody.decode(Place.self, from: request)
             let entry = try library.entry(id: place.slide)
             let start = Date()
-            let (prediction, model) = try await networkWork.run {
+            let (prediction, model) = try await networkWork.run(isUrgent: true) {
                 let names = try library.modelNames()
                 guard let name = place.model ?? names.first else {
                     throw HTTPError(.notFound, message: "there is no model at hand: start the service with --models")

@@ -56,10 +56,13 @@ extension GraticuleService {
             } onCancel: {
                 cancellation.cancel()
             }
-            return JSONBody.response(
+            var response = JSONBody.response(
                 Answer(
                     columns: table.columns, rows: table.rows.map { $0.map { .value($0) } }, cutOff: table.isCutOff,
                     seconds: Date().timeIntervalSince(start)))
+            // Watching for the client's end takes the connection.
+            response.headers[.connection] = "close"
+            return response
         }
     }
 }

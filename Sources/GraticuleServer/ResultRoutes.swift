@@ -39,11 +39,10 @@ extension GraticuleService {
     }
 
     /// The run that a request names, or the latest of the slide.
-    func run(of entry: SlideLibrary.Entry, _ request: Request) async throws -> RunOverview {
-        let wanted = try request.integer("run", in: 1...Int(Int32.max))
-        let runs = try await storeWork.run { try views.runs(ofSlide: entry.name) }
-        guard let run = wanted.map({ id in runs.first { $0.id == Int64(id) } }) ?? runs.first else {
-            throw HTTPError(.notFound, message: "the slide has not been segmented")
+    func run(of entry: SlideLibrary.Entry, _ request: Request) async throws -> RunReference {
+        let wanted = try request.integer("run", in: 1...Int(Int32.max)).map(Int64.init)
+        guard let run = try await storeWork.run({ try views.run(ofSlide: entry.name, id: wanted) }) else {
+            throw HTTPError(.notFound, message: "the slide has not been segmented, or has no such run")
         }
         return run
     }
@@ -57,7 +56,7 @@ extension GraticuleService {
             // Results whose slides are elsewhere are listed too, without a picture.
             items += byName.filter { !shown.contains($0.key) }.sorted { $0.key < $1.key }
                 .map { SlideItem(id: nil, name: $0.key, runs: $0.value) }
-            return JSONBody.response(items)
+            return withoutPaths(JSONBody.data(items))
         }
         router.get("/api/slides/{id}") { _, context in
             let entry = try library.entry(id: try context.parameters.require("id"))
@@ -68,13 +67,14 @@ extension GraticuleService {
                 options.showsLabels
                     || (key.hasPrefix("openslide.") && key != "openslide.comment" && !key.contains("associated"))
             }
-            return JSONBody.response(
-                SlideDetail(
-                    id: entry.id, name: entry.name, width: open.slide.width, height: open.slide.height,
-                    micronsPerPixel: open.scale?.micronsPerPixel ?? runs.first?.micronsPerPixel,
-                    objectivePower: open.slide.properties["openslide.objective-power"].flatMap(Double.init),
-                    levels: open.pyramid.levels.count, tileSize: open.pyramid.tileSize, properties: harmless,
-                    associatedImages: options.showsLabels ? open.slide.associatedImageNames : [], runs: runs))
+            return withoutPaths(
+                JSONBody.data(
+                    SlideDetail(
+                        id: entry.id, name: entry.name, width: open.slide.width, height: open.slide.height,
+                        micronsPerPixel: open.scale?.micronsPerPixel ?? runs.first?.micronsPerPixel,
+                        objectivePower: open.slide.properties["openslide.objective-power"].flatMap(Double.init),
+                        levels: open.pyramid.levels.count, tileSize: open.pyramid.tileSize, properties: harmless,
+                        associatedImages: options.showsLabels ? open.slide.associatedImageNames : [], runs: runs)))
         }
         router.get("/api/slides/{id}/cells") { request, context in
             let entry = try library.entry(id: try context.parameters.require("id"))
@@ -86,12 +86,12 @@ extension GraticuleService {
                 let tiles = try views.tiles(run: run.id, minX: box.minX, minY: box.minY, maxX: box.maxX, maxY: box.maxY)
                 // Tiles at the edge count in proportion to what the rectangle shows of them.
                 let expected = tiles.reduce(0.0) { $0 + Double($1.cells) * box.share(of: $1) }
-                return expected > Double(limit)
-                    ? try CellFeatures.clusters(tiles)
-                    : try CellFeatures.cells(
-                        try views.cells(
-                            run: run.id, minX: box.minX, minY: box.minY, maxX: box.maxX, maxY: box.maxY,
-                            minProbability: least, limit: limit))
+                guard expected <= 2 * Double(limit) else { return try CellFeatures.clusters(tiles) }
+                let cells = try views.cells(
+                    run: run.id, minX: box.minX, minY: box.minY, maxX: box.maxX, maxY: box.maxY,
+                    minProbability: least, limit: limit + 1)
+                // All or none: some cells of many would look like all of them.
+                return cells.count > limit ? try CellFeatures.clusters(tiles) : try CellFeatures.cells(cells)
             }
             return JSONBody.response(json: data)
         }
@@ -111,7 +111,7 @@ extension GraticuleService {
             JSONBody.response(try await storeWork.run { try library.modelNames() })
         }
         router.get("/api/evaluations") { _, _ in
-            let evaluations = try await storeWork.run {
+            let evaluations = try await queryWork.run {
                 try views.evaluations().prefix(50).map { overview in
                     let scores = try views.patchScores(evaluation: overview.id)
                     let truth = scores.map(\.isLymphocyte)

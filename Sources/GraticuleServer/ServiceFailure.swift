@@ -45,13 +45,16 @@ enum JSONBody {
     static let mostBytes = 1 << 20
 
     static func response(_ value: some Encodable, status: HTTPResponse.Status = .ok) -> Response {
+        response(json: data(value), status: status)
+    }
+
+    static func data(_ value: some Encodable) -> Data {
         let encoder = JSONEncoder()
         encoder.keyEncodingStrategy = .convertToSnakeCase
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         encoder.nonConformingFloatEncodingStrategy = .convertToString(
             positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
-        let data = (try? encoder.encode(value)) ?? Data("{}".utf8)
-        return response(json: data, status: status)
+        return (try? encoder.encode(value)) ?? Data("{}".utf8)
     }
 
     static func response(json: Data, status: HTTPResponse.Status = .ok) -> Response {

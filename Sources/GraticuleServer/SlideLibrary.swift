@@ -104,6 +104,13 @@ final class SlideLibrary: Sendable {
         }
     }
 
+    /// The model of a run; nil where it is no longer at hand, or its name is another model's by now. It blocks.
+    func model(_ name: String, fingerprint: String) throws -> SegmentationModel? {
+        guard try modelFolders()[name] != nil else { return nil }
+        let found = try model(name)
+        return found.fingerprint == fingerprint ? found : nil
+    }
+
     /// Loads a model, or finds it loaded. It blocks.
     func model(_ name: String) throws -> SegmentationModel {
         try modelLock.withLock {

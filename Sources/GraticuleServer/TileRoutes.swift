@@ -87,7 +87,7 @@ extension GraticuleService {
                 let open = try library.opened(entry)
                 let overlay = ProbabilityOverlay(
                     pyramid: open.pyramid, scale: SlideScale(micronsPerPixel: run.micronsPerPixel, source: .given),
-                    model: try? library.model(run.model), store: views, run: run.id)
+                    model: try library.model(run.model, fingerprint: run.modelFingerprint), store: views, run: run.id)
                 guard let png = try overlay.png(level: level, column: column, row: row) else {
                     throw HTTPError(.notFound, message: "there is no such tile")
                 }

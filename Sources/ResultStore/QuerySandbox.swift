@@ -14,6 +14,9 @@ public struct QuerySandbox: Sendable {
         public var rows = 10_000
         public var resultBytes = 16 << 20
         public var sqlBytes = 100_000
+        /// Of one value. A function call cannot be interrupted, and some take time that grows with its square.
+        public var valueBytes = 256 << 10
+        public var columns = 100
 
         public init() {}
     }
@@ -53,7 +56,13 @@ public struct QuerySandbox: Sendable {
             self.cancellation = cancellation
         }
 
-        var mustStop: Bool { cancellation.isCancelled || Date() > deadline }
+        /// SQLite's memory, of all connections, beyond which queries end.
+        static let mostMemory: Int64 = 256 << 20
+        /// Beyond which SQLite itself refuses: some queries take memory before they run.
+        static let hardMemory: Int64 = 512 << 20
+
+        var isTooLarge: Bool { sqlite3_memory_used() > Watch.mostMemory }
+        var mustStop: Bool { cancellation.isCancelled || isTooLarge || Date() > deadline }
     }
 
     /// Runs a statement on the calling thread.
@@ -73,7 +82,7 @@ public struct QuerySandbox: Sendable {
         let watch = Watch(deadline: Date().addingTimeInterval(limits.seconds), cancellation: cancellation)
         return try withExtendedLifetime(watch) { () throws(StoreError) in
             sqlite3_progress_handler(
-                connection, 1000,
+                connection, 100,
                 { context in
                     guard let context else { return 1 }
                     return Unmanaged<Watch>.fromOpaque(context).takeUnretainedValue().mustStop ? 1 : 0
@@ -84,10 +93,12 @@ public struct QuerySandbox: Sendable {
 
     /// Everything by which a statement could reach beyond reading this file, or take the machine's memory.
     private func restrict(_ connection: OpaquePointer) {
+        sqlite3_hard_heap_limit64(Watch.hardMemory)
         sqlite3_busy_timeout(connection, 2000)
         sqlite3_extended_result_codes(connection, 1)
         for (limit, value) in [
-            (SQLITE_LIMIT_LENGTH, Int32(limits.resultBytes)), (SQLITE_LIMIT_SQL_LENGTH, Int32(limits.sqlBytes)),
+            (SQLITE_LIMIT_LENGTH, Int32(limits.valueBytes)), (SQLITE_LIMIT_COLUMN, Int32(limits.columns)),
+            (SQLITE_LIMIT_SQL_LENGTH, Int32(limits.sqlBytes)),
             (SQLITE_LIMIT_ATTACHED, 0), (SQLITE_LIMIT_EXPR_DEPTH, 200), (SQLITE_LIMIT_COMPOUND_SELECT, 100),
             (SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 1000), (SQLITE_LIMIT_WORKER_THREADS, 0),
         ] { sqlite3_limit(connection, limit, value) }
@@ -157,7 +168,9 @@ public struct QuerySandbox: Sendable {
                         .query,
                         watch.cancellation.isCancelled
                             ? "the query was cancelled"
-                            : "the query took longer than \(Int(limits.seconds)) s: narrow it down, or use the command line"
+                            : watch.isTooLarge
+                                ? "the query takes too much memory: narrow it down"
+                                : "the query took longer than \(Int(limits.seconds)) s: narrow it down, or use the command line"
                     )
                 }
                 throw failure(connection, status)
@@ -195,6 +208,7 @@ public struct QuerySandbox: Sendable {
     private func failure(_ connection: OpaquePointer, _ status: Int32) -> StoreError {
         let message = sqlite3_errmsg(connection).map { String(cString: $0) } ?? "SQLite error \(status)"
         switch status & 0xff {
+        case SQLITE_NOMEM: return StoreError(.query, "the query takes too much memory: narrow it down")
         case SQLITE_AUTH: return StoreError(.query, "the query is not allowed here: it may only read (\(message))")
         case SQLITE_CORRUPT, SQLITE_NOTADB, SQLITE_IOERR, SQLITE_CANTOPEN, SQLITE_BUSY:
             return StoreError(.storage, "results file \(path): \(message)")

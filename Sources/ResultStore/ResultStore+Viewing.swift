@@ -70,7 +70,19 @@ public struct EvaluationOverview: Codable, Sendable {
     public let calibrationError: Double?
 }
 
-/// What a viewer asks for. Rectangles are level-0 px.
+/// A run with what is needed to show it.
+public struct RunReference: Sendable {
+    public let id: Int64
+    /// Name and fingerprint of its model.
+    public let model: String
+    public let modelFingerprint: String
+    public let status: String
+    /// µm per level-0 pixel of the slide.
+    public let micronsPerPixel: Double
+}
+
+/// What a viewer asks for. Rectangles are level-0 px; joins with the R*Tree are CROSS JOINs, since SQLite's planner would
+/// rather go through all cells of the run.
 extension ResultStore {
     /// Every run, by slide, the latest first.
     public func runs(ofSlide name: String? = nil) throws(StoreError) -> [RunOverview] {
@@ -101,6 +113,23 @@ extension ResultStore {
         }
     }
 
+    /// A run of a slide; the latest where none is named. nil where there is none.
+    public func run(ofSlide name: String, id: Int64?) throws(StoreError) -> RunReference? {
+        try read { db in
+            try Row.fetchOne(
+                db,
+                sql: """
+                    SELECT run.id, model.name, model.fingerprint, run.status, slide.microns_per_pixel
+                    FROM slide JOIN run ON run.slide_id = slide.id JOIN model ON model.id = model_id
+                    WHERE slide.name = ? AND (? IS NULL OR run.id = ?) ORDER BY run.id DESC LIMIT 1
+                    """, arguments: [name, id, id]
+            ).map {
+                RunReference(
+                    id: $0[0], model: $0[1], modelFingerprint: $0[2], status: $0[3], micronsPerPixel: $0[4])
+            }
+        }
+    }
+
     /// The cells whose bounds meet a rectangle, up to `limit`.
     public func cells(
         run: Int64, minX: Double, minY: Double, maxX: Double, maxY: Double, minProbability: Double, limit: Int
@@ -109,7 +138,7 @@ extension ResultStore {
             try Row.fetchAll(
                 db,
                 sql: """
-                    SELECT \(StoredCell.columns) FROM cell_rtree JOIN cell ON cell.id = cell_rtree.id
+                    SELECT \(StoredCell.columns) FROM cell_rtree CROSS JOIN cell ON cell.id = cell_rtree.id
                     WHERE cell_rtree.max_x >= ? AND cell_rtree.min_x <= ? AND cell_rtree.max_y >= ? AND cell_rtree.min_y <= ?
                         AND run_id = ? AND mean_probability >= ? LIMIT ?
                     """, arguments: [minX, maxX, minY, maxY, run, minProbability, limit]
@@ -125,7 +154,7 @@ extension ResultStore {
             try Row.fetchAll(
                 db,
                 sql: """
-                    SELECT centroid_x, centroid_y, area_um2 FROM cell_rtree JOIN cell ON cell.id = cell_rtree.id
+                    SELECT centroid_x, centroid_y, area_um2 FROM cell_rtree CROSS JOIN cell ON cell.id = cell_rtree.id
                     WHERE cell_rtree.max_x >= ? AND cell_rtree.min_x <= ? AND cell_rtree.max_y >= ? AND cell_rtree.min_y <= ?
                         AND run_id = ?
                     """, arguments: [minX, maxX, minY, maxY, run]

@@ -64,18 +64,37 @@ public struct DeepZoom: Sendable {
         let source = slide.levels.indices.last { slide.levels[$0].downsample <= wanted * 1.0001 } ?? 0
         let resampling = AreaResampling(scale: max(1, wanted / slide.levels[source].downsample))
         let columns = resampling.finePixels(start: frame.x, count: frame.width)
-        // A slide without a pyramid is read strip by strip.
-        let strip = max(1, min(frame.height, Int(Double(DeepZoom.mostPixels / columns.count) / resampling.scale)))
+        let rows = resampling.finePixels(start: frame.y, count: frame.height)
+        if columns.count * rows.count > DeepZoom.mostPixels {
+            return try thinned(frame, columns: columns, source: source, resampling: resampling)
+        }
+        let fine = try slide.read(
+            level: source, levelX: columns.lowerBound, levelY: rows.lowerBound, width: columns.count, height: rows.count
+        )
+        return resampling.resampled(fine, x: frame.x, y: frame.y, width: frame.width, height: frame.height)
+    }
+
+    /// The same where the slide has no level near the wanted one: of each row's fine pixels only the middle ones are read.
+    private func thinned(
+        _ frame: (x: Int, y: Int, width: Int, height: Int), columns: Range<Int>, source: Int,
+        resampling: AreaResampling
+    ) throws(SlideError) -> RGBImage {
         var image = RGBImage(width: frame.width, height: frame.height)
-        for y in stride(from: 0, to: frame.height, by: strip) {
-            let height = min(strip, frame.height - y)
-            let rows = resampling.finePixels(start: frame.y + y, count: height)
+        for y in 0..<frame.height {
+            let rows = resampling.finePixels(start: frame.y + y, count: 1)
             let fine = try slide.read(
-                level: source, levelX: columns.lowerBound, levelY: rows.lowerBound, width: columns.count,
-                height: rows.count)
-            let part = resampling.resampled(fine, x: frame.x, y: frame.y + y, width: frame.width, height: height)
-            if height == frame.height { return part }
-            image.paste(part, x: 0, y: y)
+                level: source, levelX: columns.lowerBound, levelY: rows.lowerBound + rows.count / 2,
+                width: columns.count, height: 1)
+            for x in 0..<frame.width {
+                let own = resampling.finePixels(start: frame.x + x, count: 1)
+                var sum = (0, 0, 0)
+                for column in own.clamped(to: columns) {
+                    let color = fine[column - columns.lowerBound, 0]
+                    sum = (sum.0 + Int(color.0), sum.1 + Int(color.1), sum.2 + Int(color.2))
+                }
+                let count = max(1, own.count)
+                image[x, y] = (UInt8(sum.0 / count), UInt8(sum.1 / count), UInt8(sum.2 / count))
+            }
         }
         return image
     }

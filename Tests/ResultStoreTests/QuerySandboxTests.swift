@@ -5,7 +5,7 @@ import Testing
 @testable import ResultStore
 
 /// SQL of people who are not trusted.
-@Suite struct QuerySandboxTests {
+@Suite(.serialized) struct QuerySandboxTests {
     private func withStore(_ body: (ResultStore, URL) throws -> Void) throws {
         try TestFolders.withTemporary { folder in
             let store = try ResultStore(folder.appendingPathComponent("r.sqlite"))
@@ -70,6 +70,20 @@ import Testing
         }
     }
 
+    /// Each of these took minutes or gigabytes before values, columns and memory had limits. (The one that takes memory
+    /// before it runs is in service_attacks.py: SQLite's limit for that is the process's.)
+    @Test(arguments: [
+        "SELECT instr(hex(zeroblob(8000000)), hex(zeroblob(4000000)) || '1')",
+        "SELECT \((0..<200).map { "randomblob(200000) AS c\($0)" }.joined(separator: ", "))",
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT json_group_array(hex(randomblob(60000))) FROM n",
+    ]) func aQueryTakesNeitherTheMachineNorTheThread(_ sql: String) throws {
+        try withStore { store, _ in
+            let start = Date()
+            #expect(throws: StoreError.self) { try QuerySandbox(store).run(sql) }
+            #expect(Date().timeIntervalSince(start) < 20)
+        }
+    }
+
     @Test func rowsAndBytesAreLimited() throws {
         try withStore { store, _ in
             let numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 50000) SELECT"
@@ -108,7 +122,8 @@ import Testing
         try TestFolders.withTemporary { folder in
             let store = try ResultStore(folder.appendingPathComponent("r.sqlite"))
             var count = RegionCountRecord(
-                slide: "s", level0X: 100, level0Y: 200, level0Side: 100, coarseClass: 3, points: [[110, 220], [150, 230]],
+                slide: "s", level0X: 100, level0Y: 200, level0Side: 100, coarseClass: 3,
+                points: [[110, 220], [150, 230]],
                 countedBy: "A. Pathologist")
             try store.storeCount(count)
             count.points = [[111, 221]]

@@ -14,7 +14,8 @@ const region = () => regions[index];
 /** The field shows the region and a margin, so that cells at its edge can be judged. */
 function view() {
   const r = region();
-  const pad = Math.round(r.side * margin);
+  // The service gives squares of up to 2048 px.
+  const pad = Math.max(0, Math.min(Math.round(r.side * margin), Math.floor((2048 - r.side) / 2)));
   return { x: Math.round(r.x) - pad, y: Math.round(r.y) - pad, side: Math.round(r.side) + 2 * pad };
 }
 
@@ -36,8 +37,9 @@ function show() {
   points = (r.points ?? []).map((point) => [...point]);
   const v = view();
   const inside = h("div", { class: "inside" });
-  inside.style.left = inside.style.top = `${(100 * margin) / (1 + 2 * margin)}%`;
-  inside.style.width = inside.style.height = `${100 / (1 + 2 * margin)}%`;
+  inside.style.left = `${(100 * (r.x - v.x)) / v.side}%`;
+  inside.style.top = `${(100 * (r.y - v.y)) / v.side}%`;
+  inside.style.width = inside.style.height = `${(100 * r.side) / v.side}%`;
   field.replaceChildren(h("img", { src: `/slides/${r.slide}/region.jpeg?x=${v.x}&y=${v.y}&side=${v.side}`, alt: "", draggable: "false" }), inside);
   const counted = regions.filter((other) => other.counted_by).length;
   controls.replaceChildren(
@@ -61,13 +63,16 @@ function undo() {
   drawDots();
 }
 
+let isStoring = false;
 async function store() {
+  if (isStoring) return;
   const r = region();
   if (!by.value.trim()) {
     by.focus();
     showError(lead, new Error("say who counts: it is stored with the count"));
     return;
   }
+  isStoring = true;
   try {
     await api("/api/count", { body: { slide: r.slide, x: r.x, y: r.y, points, by: by.value.trim() } });
     r.points = points;
@@ -76,6 +81,8 @@ async function store() {
     await curve();
   } catch (error) {
     showError(lead, error);
+  } finally {
+    isStoring = false;
   }
 }
 

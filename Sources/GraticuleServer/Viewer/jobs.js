@@ -39,7 +39,9 @@ function row(job) {
       } }, "Cancel")),
     ended ? null : bar, line,
     failures.map((slide) => h("div", { class: "error small" }, `${slide.slide}: ${slide.message}`)));
-  if (!ended) follow(job, line, bar);
+  // A browser has six connections to a service: one stream is enough, for the job at work.
+  if (!ended && streams.size === 0) follow(job, line, bar);
+  else if (!ended) line.textContent = "waiting";
   return panel;
 }
 
@@ -48,7 +50,10 @@ async function show() {
     const jobs = await api("/api/jobs");
     for (const source of streams.values()) source.close();
     streams.clear();
-    list.replaceChildren(...jobs.slice(0, 50).map(row));
+    // The oldest open job is the one at work; it comes first in the queue.
+    const open = jobs.filter((job) => !["done", "failed", "cancelled"].includes(job.status)).reverse();
+    const rows = new Map(open.map((job) => [job.id, row(job)]));
+    list.replaceChildren(...jobs.slice(0, 50).map((job) => rows.get(job.id) ?? row(job)));
     if (!jobs.length) list.append(h("p", { class: "muted" }, "No jobs yet."));
   } catch (error) {
     showError(message, error);

@@ -51,11 +51,15 @@ final class BlockedUNetPlan: InferencePlan {
         ) throws -> Convolution {
             // With 16 channels pixels are one block, and oneDNN is fastest on pixels.
             let isNarrow = max(layer.inputChannels, layer.outputChannels) <= 16
-            return try Convolution(
-                kernel: 3, inputChannels: layer.inputChannels, outputChannels: layer.outputChannels,
-                height: rows >> level, width: columns >> level, input: .float, output: .float,
-                layout: layout ?? (isNarrow ? .pixels : .blocksByWinograd), addsToOutput: adds, weights: layer.weights,
-                bias: layer.bias)
+            func make(_ layout: Convolution.Layout) throws -> Convolution {
+                try Convolution(
+                    kernel: 3, inputChannels: layer.inputChannels, outputChannels: layer.outputChannels,
+                    height: rows >> level, width: columns >> level, input: .float, output: .float, layout: layout,
+                    addsToOutput: adds, weights: layer.weights, bias: layer.bias)
+            }
+            if let layout = layout ?? (isNarrow ? .pixels : nil) { return try make(layout) }
+            // oneDNN does not promise Winograd for every shape.
+            return try (try? make(.blocksByWinograd)) ?? make(.blocks)
         }
         entry = try convolution(network.down[0][0], level: 0, layout: .pixels)
         down = try network.down.enumerated().map { level, layers in

@@ -66,7 +66,8 @@ public struct ProbabilityOverlay: Sendable {
             let bin = ProbabilityOverlay.bin
             let (columns, rows) = ((frame.width + bin - 1) / bin, (frame.height + bin - 1) / bin)
             var areas = [Double](repeating: 0, count: columns * rows)
-            for cell in try store.centroids(run: run, minX: left, minY: top, maxX: left + width, maxY: top + height) {
+            for cell in try store.centroids(run: run, minX: left, minY: top, maxX: left + width, maxY: top + height)
+            where cell.x >= left && cell.y >= top {
                 let (x, y) = (Int((cell.x - left) / step) / bin, Int((cell.y - top) / step) / bin)
                 if (0..<columns).contains(x), (0..<rows).contains(y) { areas[y * columns + x] += cell.area }
             }

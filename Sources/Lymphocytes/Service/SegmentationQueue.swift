@@ -113,19 +113,23 @@ public final class SegmentationQueue: Sendable {
     /// What happens to a job from now on, beginning with how it stands; ends with the job.
     public func events(of job: Int64) throws -> AsyncStream<JobProgress> {
         let record = try store.job(job)
-        let now = standing(of: record)
+        let standing = standing(of: record)
         let (stream, continuation) = AsyncStream.makeStream(
             of: JobProgress.self, bufferingPolicy: .bufferingNewest(16))
         let id = UUID()
-        continuation.onTermination = { [weak self] _ in self?.state.withLock { _ = $0.listeners.removeValue(forKey: id) } }
+        continuation.onTermination = { [weak self] _ in
+            self?.state.withLock { _ = $0.listeners.removeValue(forKey: id) }
+        }
         let (first, isOver) = state.withLock { state in
             let isOver = record.isEnded || state.isEnding
             if !isOver { state.listeners[id] = (job, continuation) }
-            return (state.latest[job] ?? now, isOver)
+            return (state.latest[job] ?? standing, isOver)
         }
         continuation.yield(first)
         // The job may have ended between the question and the listening.
-        if try isOver || store.job(job).isEnded { continuation.finish() }
+        let now = isOver ? record : try store.job(job)
+        if now.isEnded { continuation.yield(self.standing(of: now)) }
+        if isOver || now.isEnded { continuation.finish() }
         return stream
     }
 
@@ -156,14 +160,22 @@ public final class SegmentationQueue: Sendable {
         for listener in listeners { listener.continuation.finish() }
     }
 
+    /// Tries of a job whose results cannot be stored: the disk may be full, or memory short, for a moment only.
+    private static let mostTries = 3
+
     private func work() {
+        var (tried, tries): (Int64?, Int) = (nil, 0)
         while !state.withLock({ $0.isEnding }) {
             guard let job = try? store.nextJob() else {
                 _ = wakeUp.wait(timeout: .now() + 5)
                 continue
             }
             do {
+                tries = tried == job.id ? tries + 1 : 1
+                tried = job.id
                 try run(job)
+            } catch let error as StoreError where error.code == .storage && tries < SegmentationQueue.mostTries {
+                _ = wakeUp.wait(timeout: .now() + 5)
             } catch {
                 // A store that cannot be written cannot note it either; the job is tried again later.
                 if (try? store.endJob(job.id, status: "failed", message: "\(error)")) == nil {
@@ -181,7 +193,12 @@ public final class SegmentationQueue: Sendable {
             return !state.isEnding
         }
         defer { state.withLock { $0.running = nil } }
-        guard mayRun, try store.startJob(job.id) else { return }
+        guard mayRun else { return }
+        guard try store.startJob(job.id) else {
+            // It was cancelled between the look at the queue and its start.
+            if try store.job(job.id).isEnded { try publishEnd(of: job.id) }
+            return
+        }
         let model = try sources.model(job.model)
         var settings = SegmentationSettings()
         settings.threshold = model.threshold

@@ -23,11 +23,14 @@ def check_tiles(service, identifier, path, deviation):
         for column, row in {(0, 0), (columns - 1, 0), (0, rows - 1), (columns - 1, rows - 1), (columns // 2, rows // 2)}:
             tile = Image.open(io.BytesIO(service.get(f"/slides/{identifier}_files/{level}/{column}_{row}.jpeg")))
             reference = wanted.get_tile(level, (column, row)).convert("RGB")
-            assert tile.size == reference.size == wanted.get_tile_dimensions(level, (column, row)), (level, column, row)
+            assert tile.size == wanted.get_tile_dimensions(level, (column, row)), (level, column, row, tile.size)
+            # Its thumbnails of the smallest levels keep the aspect ratio and may be a pixel smaller than it says itself.
             if min(tile.size) > 32:
+                assert tile.size == reference.size, (level, column, row)
                 difference = np.abs(np.asarray(tile, float) - np.asarray(reference, float)).mean()
-                # Full resolution differs by JPEG alone, other levels also by the filter (area against Lanczos).
-                assert difference < deviation, (level, column, row, difference)
+                # Levels that the slide has differ by JPEG alone, others also by the filter (area against Lanczos).
+                is_own = any(abs(d - 2 ** (wanted.level_count - 1 - level)) < 1e-3 for d in slide.level_downsamples)
+                assert difference < (3 if is_own else deviation), (level, column, row, is_own, difference)
                 differences.append(difference)
         for column, row in ((columns, 0), (0, rows), (-1, 0)):
             assert service.request("GET", f"/slides/{identifier}_files/{level}/{column}_{row}.jpeg")[0] == 404
@@ -133,4 +136,4 @@ if data:
     with Service(program, folder, slides=f"{data}/wsi") as service:
         for name in ("CMU-1-Small-Region", "boxes"):
             path = next(p for p in (f"{data}/wsi/{name}.svs", f"{data}/wsi/{name}.tiff") if __import__("os").path.exists(p))
-            print(name, "differs by", check_tiles(service, service.slide(name), path, 8))
+            print(name, "differs by", check_tiles(service, service.slide(name), path, 12))
