@@ -69,6 +69,7 @@ extension ResultStore {
                 FROM other.slide;
                 INSERT OR IGNORE INTO main.model (fingerprint, name, path, microns_per_pixel, description)
                 SELECT fingerprint, name, path, microns_per_pixel, description FROM other.model;
+                INSERT OR IGNORE INTO main.region_count SELECT * FROM other.region_count;
                 """)
         let runs = try Row.fetchAll(
             db,
