@@ -142,7 +142,29 @@ with Service(program, folder) as service, sync_playwright() as playwright:
     page.goto(f"{base}/evaluations")
     page.wait_for_load_state("networkidle")
 
-    # Two runs side by side: the same slide by another run.
+    # Two runs side by side: the same slide with other settings, and a bar between them.
+    job = service.post("/api/jobs", {"slides": [slide], "model": "small"}, expect=201)["id"]
+    wait_for(lambda: service.get(f"/api/jobs/{job}")["status"] == "done", 60, "the second run")
+    page.goto(f"{base}/view/{slide}?layers=cells")
+    page.wait_for_selector(".stage[data-cells0]")
+    first_run, second_run = (r["id"] for r in service.get(f"/api/slides/{slide}")["runs"])
+    page.select_option("#run-1", str(second_run))
+    page.wait_for_selector(".stage[data-cells1]")
+    page.wait_for_selector("#swipe:not(.hidden)")
+    def clips():
+        return page.evaluate("['first', 'second'].map((n) => window.graticule.map.getPane(n).style.clip)")
+    before = clips()
+    assert all(c.startswith("rect(") for c in before), before
+    bar = page.locator("#swipe").bounding_box()
+    page.mouse.move(bar["x"] + 15, bar["y"] + 300)
+    page.mouse.down()
+    page.mouse.move(bar["x"] - 185, bar["y"] + 300, steps=4)
+    page.mouse.up()
+    assert abs(page.locator("#swipe").bounding_box()["x"] - bar["x"] + 200) < 2 and clips() != before
+    page.select_option("#run-1", "")
+    page.wait_for_selector("#swipe.hidden", state="attached")
+    assert first_run != second_run and clips() == ["", ""]
+
     if data:
         page.goto(f"{base}/view/{service.slide('CMU-1-Small-Region')}")
         page.wait_for_selector("body[data-ready]")
