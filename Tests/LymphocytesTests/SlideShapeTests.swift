@@ -14,6 +14,10 @@ import WholeSlide
         nuclei.contains { ($0.x - x) * ($0.x - x) + ($0.y - y) * ($0.y - y) <= 81 } ? 40 : 225
     }
 
+    private func isCentre(_ point: SIMD2<Double>, of nucleus: SIMD2<Int>) -> Bool {
+        abs(point.x - Double(nucleus.x) - 0.5) < 1 && abs(point.y - Double(nucleus.y) - 0.5) < 1
+    }
+
     private func cells(of slide: URL, in folder: URL, mpp: Double? = nil) throws -> [SIMD2<Double>] {
         var settings = SegmentationSettings()
         settings.tileSide = 128
@@ -30,7 +34,8 @@ import WholeSlide
     }
 
     @Test(arguments: [
-        (12_000, 40, [SIMD2(20, 20), SIMD2(6016, 21), SIMD2(11_980, 19)]), (40, 9000, [SIMD2(20, 30), SIMD2(19, 8970)]),
+        (12_000, 40, [SIMD2(20, 20), SIMD2(6016, 21), SIMD2(11_980, 19)]),
+        (40, 9000, [SIMD2(20, 30), SIMD2(19, 8970)]),
         (300, 200, [SIMD2(128, 128), SIMD2(255, 100)]), (25, 25, [SIMD2(12, 12)]), (17, 5, []), (1, 1, []),
     ]) func shapesOfEveryKindAreSegmented(width: Int, height: Int, nuclei: [SIMD2<Int>]) throws {
         try TestFolders.withTemporary { folder in
@@ -48,9 +53,7 @@ import WholeSlide
             }
             let found = try cells(of: slide, in: folder).sorted { ($0.y, $0.x) < ($1.y, $1.x) }
             #expect(found.count == nuclei.count)
-            for nucleus in nuclei {
-                #expect(found.contains { abs($0.x - Double(nucleus.x) - 0.5) < 1 && abs($0.y - Double(nucleus.y) - 0.5) < 1 })
-            }
+            for nucleus in nuclei { #expect(found.contains { isCentre($0, of: nucleus) }) }
         }
     }
 
@@ -66,9 +69,7 @@ import WholeSlide
             try file.finish()
             let found = try cells(of: slide, in: folder, mpp: 0.5)
             #expect(found.count == 3)
-            for nucleus in nuclei {
-                #expect(found.contains { abs($0.x - Double(nucleus.x) - 0.5) < 1 && abs($0.y - Double(nucleus.y) - 0.5) < 1 })
-            }
+            for nucleus in nuclei { #expect(found.contains { isCentre($0, of: nucleus) }) }
         }
     }
 
