@@ -4,8 +4,8 @@
 public struct PixelRuns: Sendable {
     struct Run {
         let columns: Range<Int32>
-        /// Where its pixels begin in `values`.
-        let offset: Int
+        /// Where its pixels begin in `values`; a rectangle is no larger than a tile.
+        let offset: Int32
     }
 
     /// The rectangle's first column.
@@ -40,7 +40,7 @@ public struct PixelRuns: Sendable {
                 continue
             }
             let start = column
-            let offset = values.count
+            let offset = Int32(values.count)
             while column < first.count, first[column] >= threshold {
                 values.append(first[column])
                 values.append(second(column))
@@ -49,5 +49,17 @@ public struct PixelRuns: Sendable {
             runs.append(Run(columns: Int32(x + start)..<Int32(x + column), offset: offset))
         }
         ends.append(runs.count)
+    }
+
+    /// Gives back what the lists have taken beyond their length while they grew: they wait for their row to be finished.
+    public mutating func shrink() {
+        func exact<Element>(_ list: [Element]) -> [Element] {
+            [Element](unsafeUninitializedCapacity: list.count) { buffer, count in
+                _ = buffer.initialize(from: list)
+                count = list.count
+            }
+        }
+        values = exact(values)
+        runs = exact(runs)
     }
 }

@@ -74,8 +74,10 @@ public struct StreamingComponents: Sendable {
                     candidate += 1
                 }
                 let component = owner ?? makeComponent()
-                let end = run.offset + 2 * columns.count
-                extend(component, row: row, columns: columns, values: part.values[run.offset..<end])
+                let first = Int(run.offset)
+                extend(
+                    component, row: row, columns: columns,
+                    values: part.values[first..<(first + 2 * columns.count)])
                 if continues, let last = current.popLast() {
                     current.append((last.columns.lowerBound..<columns.upperBound, component))
                 } else {

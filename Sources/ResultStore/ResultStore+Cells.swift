@@ -121,7 +121,7 @@ extension ResultStore {
     {
         try stream(
             """
-            SELECT \(StoredCell.columns) FROM cell_rtree JOIN cell ON cell.id = cell_rtree.id
+            SELECT \(StoredCell.columns) FROM cell_rtree CROSS JOIN cell ON cell.id = cell_rtree.id
             WHERE cell_rtree.max_y >= ? AND cell_rtree.min_y <= ? AND run_id = ?
             """, arguments: [top, bottom, run], body)
     }

@@ -50,6 +50,7 @@ final class CellBand: TileBand {
                 }
             }
         }
+        runs.shrink()
         state.withLock { state in
             state.parts.append(runs)
             for (index, sum) in zip(crossed, sums) { state.sums[index] += sum }

@@ -1,5 +1,5 @@
 """service_jobs.py PROGRAM FOLDER: jobs, their events, cancelling, and a service that ends in the middle of one."""
-import http.client, json, os, shutil, signal, sqlite3, sys
+import http.client, json, os, shutil, signal, sqlite3, sys, threading, time
 from service import Service, wait_for
 
 program, folder = sys.argv[1:3]
@@ -56,8 +56,13 @@ assert len(wanted[0]) > 20
 with Service(program, folder) as service:
     job = service.post("/api/jobs", {"slides": [service.slide(n) for n in names[2:]], "model": "small"}, expect=201)["id"]
     later = service.post("/api/jobs", {"slides": [service.slide("phantom-1")], "model": "small"}, expect=201)["id"]
-    wait_for(lambda: service.get(f"/api/jobs/{job}")["status"] == "running", what="the job's start")
-    assert service.end(signal.SIGTERM) == 0
+    # Pages that watch, one of them a job that still waits, must not hold up the end.
+    watchers = [threading.Thread(target=lambda j=j: list(events(service, j)), daemon=True) for j in (job, later)]
+    for watcher in watchers:
+        watcher.start()
+    wait_for(lambda: service.get(f"/api/jobs/{job}")["status"] in ("running", "done"), what="the job's start")
+    start = time.time()
+    assert service.end(signal.SIGTERM) == 0 and time.time() - start < 20
 with sqlite3.connect(results) as database:
     assert database.execute("SELECT status FROM job WHERE id = ?", (job,)).fetchone()[0] in ("running", "done")
 with Service(program, folder) as service:
