@@ -24,20 +24,10 @@ public struct ContactSheets: Sendable {
     /// - Returns: the slides that were left out, and the classes of which there are fewer than five regions.
     public func write(to folder: URL, seed: UInt64) throws -> (failures: [FailedInput], scarce: [Int: Int]) {
         let classes = CoarseClasses()
-        var opened: [TrainingSlide] = []
-        var failures: [FailedInput] = []
         let (files, missing) = SlideFolder.slides(at: [slides])
         if let missing = missing.first { throw missing }
-        for file in files {
-            do {
-                opened.append(
-                    try TrainingSlide(
-                        file, heatmaps: heatmaps, micronsPerPixel: Training.micronsPerPixel, givenScale: givenScale,
-                        coarseClasses: classes))
-            } catch {
-                failures.append(FailedInput(name: Slide.name(of: file), error: error))
-            }
-        }
+        let (opened, failures) = RegionSample.open(
+            files, heatmaps: heatmaps, givenScale: givenScale, classes: classes)
         guard !opened.isEmpty else {
             throw WorkError(.input, failures.first?.message ?? "no slide with a heatmap in \(slides.path)")
         }

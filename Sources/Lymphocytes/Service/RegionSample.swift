@@ -20,20 +20,9 @@ public struct RegionSample: Codable, Sendable, Equatable {
         seed: UInt64
     ) throws -> [RegionSample] {
         let classes = CoarseClasses()
-        var opened: [TrainingSlide] = []
-        var failure: (any Error)?
-        for file in slides {
-            do {
-                opened.append(
-                    try TrainingSlide(
-                        file, heatmaps: heatmaps, micronsPerPixel: Training.micronsPerPixel, givenScale: givenScale,
-                        coarseClasses: classes))
-            } catch {
-                failure = failure ?? error
-            }
-        }
+        let (opened, failures) = open(slides, heatmaps: heatmaps, givenScale: givenScale, classes: classes)
         guard !opened.isEmpty else {
-            throw WorkError(.input, failure.map { "\($0)" } ?? "there are no slides to count on")
+            throw WorkError(.input, failures.first?.message ?? "there are no slides to count on")
         }
         return choose(from: opened, classes: classes, perClass: perClass, seed: seed).map { choice in
             let slide = opened[choice.slide]
@@ -44,6 +33,25 @@ public struct RegionSample: Codable, Sendable, Equatable {
                 level0X: frame.level0(Double(corner.x)).rounded(), level0Y: frame.level0(Double(corner.y)).rounded(),
                 level0Side: slide.heatmap.level0Side)
         }
+    }
+
+    /// The slides that have a usable heatmap, and why the others have none.
+    static func open(
+        _ slides: [URL], heatmaps: URL, givenScale: Double?, classes: CoarseClasses
+    ) -> (opened: [TrainingSlide], failures: [FailedInput]) {
+        var opened: [TrainingSlide] = []
+        var failures: [FailedInput] = []
+        for file in slides {
+            do {
+                opened.append(
+                    try TrainingSlide(
+                        file, heatmaps: heatmaps, micronsPerPixel: Training.micronsPerPixel, givenScale: givenScale,
+                        coarseClasses: classes))
+            } catch {
+                failures.append(FailedInput(name: Slide.name(of: file), error: error))
+            }
+        }
+        return (opened, failures)
     }
 
     /// The same choice for the same slides and seed.
