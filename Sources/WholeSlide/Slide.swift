@@ -125,20 +125,36 @@ public final class Slide: @unchecked Sendable {
     /// - Throws: ``SlideError`` where the pixels cannot be decoded; other regions can still be read.
     public func read(level: Int, levelX: Int, levelY: Int, width: Int, height: Int) throws(SlideError) -> RGBImage {
         let downsample = levels[level].downsample
-        let handle = lock.withLock { self.handle }
         var buffer = [UInt32](repeating: 0, count: width * height)
-        buffer.withUnsafeMutableBufferPointer { pixels in
-            openslide_read_region(
-                handle.pointer, pixels.baseAddress, Int64((Double(levelX) * downsample).rounded()),
-                Int64((Double(levelY) * downsample).rounded()), Int32(level), Int64(width), Int64(height))
+        /// Reads on a handle and returns why it could not.
+        func attempt(_ handle: Handle) -> String? {
+            buffer.withUnsafeMutableBufferPointer { pixels in
+                openslide_read_region(
+                    handle.pointer, pixels.baseAddress, Int64((Double(levelX) * downsample).rounded()),
+                    Int64((Double(levelY) * downsample).rounded()), Int32(level), Int64(width), Int64(height))
+            }
+            return handle.error
         }
-        if let error = handle.error {
-            if let fresh = Handle(url.path), fresh.error == nil { lock.withLock { self.handle = fresh } }
+        let shared = lock.withLock { self.handle }
+        if var failure = attempt(shared) {
+            replace(shared)
+            // A handle fails for good, also under threads that read sound regions at the time: only what fails on a handle of
+            // its own too is unreadable.
+            if let own = Handle(url.path) {
+                guard let second = attempt(own) else { return Slide.overWhite(buffer, width: width, height: height) }
+                failure = second
+            }
             throw SlideError(
                 .unreadable, "cannot read slide \(url.path) at level \(level), (\(levelX), \(levelY))",
-                cause: error)
+                cause: failure)
         }
         return Slide.overWhite(buffer, width: width, height: height)
+    }
+
+    /// Opens the file anew in place of a handle that has failed, unless another thread has done so.
+    private func replace(_ failed: Handle) {
+        guard lock.withLock({ handle === failed }), let fresh = Handle(url.path), fresh.error == nil else { return }
+        lock.withLock { if handle === failed { handle = fresh } }
     }
 
     /// A picture beside the slide: label, macro or thumbnail.
@@ -152,7 +168,7 @@ public final class Slide: @unchecked Sendable {
         var buffer = [UInt32](repeating: 0, count: Int(width * height))
         openslide_read_associated_image(handle.pointer, name, &buffer)
         if let error = handle.error {
-            if let fresh = Handle(url.path), fresh.error == nil { lock.withLock { self.handle = fresh } }
+            replace(handle)
             throw SlideError(.unreadable, "cannot read image '\(name)' of slide \(url.path)", cause: error)
         }
         return Slide.overWhite(buffer, width: Int(width), height: Int(height))

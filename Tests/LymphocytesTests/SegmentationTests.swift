@@ -142,6 +142,15 @@ struct SegmentationTests {
             }
             #expect(missed == outcome.unreadableTiles)
             #expect(missed > 0 && missed < 20, "some tiles of 49 are lost, not the slide")
+            // A thread that fails must not take the handle from under the others: the same tiles are lost with many.
+            for round in 0..<3 {
+                let other = try ResultStore(folder.appendingPathComponent("threads-\(round).sqlite"))
+                var threaded = SlideSegmenter(
+                    model: try PhantomFixture.darknessModel(folder: folder), store: other, settings: settings())
+                threaded.threads = 6
+                let again = try threaded.segment(hurt, modelID: threaded.registerModel()) { _ in }
+                #expect(again.unreadableTiles == missed && again.cells == outcome.cells)
+            }
         }
     }
 }

@@ -20,6 +20,11 @@ def outline_box(page, clip):
     return clip["x"] + xs.min(), clip["y"] + ys.min(), clip["x"] + xs.max() + 1, clip["y"] + ys.max() + 1
 
 
+def until(page, condition):
+    """Polls from here: a condition that polls in the page is compiled there, which the pages' security policy forbids."""
+    wait_for(lambda: page.evaluate(condition), 30, condition)
+
+
 with Service(program, folder) as service, sync_playwright() as playwright:
     browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
     page = browser.new_page(viewport={"width": 1280, "height": 800}, accept_downloads=True)
@@ -50,7 +55,7 @@ with Service(program, folder) as service, sync_playwright() as playwright:
     page.goto(f"{base}/view/{slide}?layers=cells#{(box[0] + box[2]) / 2},{(box[1] + box[3]) / 2},{10 + 3}")
     page.reload()
     page.wait_for_selector("body[data-ready]")
-    page.wait_for_function("document.querySelectorAll('.tile img').length > 0 && [...document.querySelectorAll('.tile img')].every((i) => i.complete && i.naturalWidth > 0)")
+    until(page, "document.querySelectorAll('.tile img').length > 0 && [...document.querySelectorAll('.tile img')].every((i) => i.complete && i.naturalWidth > 0)")
     page.wait_for_timeout(700)
     corners = [page.evaluate("([x, y]) => window.graticule.pagePoint(x, y)", [x, y]) for x, y in ((box[0], box[1]), (box[2], box[3]))]
     clip = {"x": corners[0][0] - 30, "y": corners[0][1] - 30, "width": corners[1][0] - corners[0][0] + 60, "height": corners[1][1] - corners[0][1] + 60}
@@ -115,7 +120,7 @@ with Service(program, folder) as service, sync_playwright() as playwright:
     page.goto(f"{base}/count")
     page.wait_for_selector(".field img")
     page.fill("#by", "Dr. Page")
-    page.wait_for_function("document.querySelector('.field img').naturalWidth > 0")
+    until(page, "document.querySelector('.field img').naturalWidth > 0")
     field = page.locator("#field").bounding_box()
     for dx, dy in ((0.5, 0.5), (0.4, 0.6), (0.05, 0.5)):
         page.mouse.click(field["x"] + dx * field["width"], field["y"] + dy * field["height"])
@@ -168,7 +173,7 @@ with Service(program, folder) as service, sync_playwright() as playwright:
     if data:
         page.goto(f"{base}/view/{service.slide('CMU-1-Small-Region')}")
         page.wait_for_selector("body[data-ready]")
-        page.wait_for_function("[...document.querySelectorAll('.tile img')].some((i) => i.complete && i.naturalWidth > 0)")
+        until(page, "[...document.querySelectorAll('.tile img')].some((i) => i.complete && i.naturalWidth > 0)")
         page.keyboard.press("1")
         page.wait_for_load_state("networkidle")
         assert "not been segmented" in page.locator("#side").inner_text()
