@@ -62,7 +62,7 @@ with Service(program, folder) as service, sync_playwright() as playwright:
     drawn = outline_box(page, clip)
     # The stroke is 2 px wide, half of it outside.
     for a, b, outside in zip(drawn, (*corners[0], *corners[1]), (-1, -1, 1, 1)):
-        assert abs(a - outside - b) <= 1.5, (drawn, corners)
+        assert abs(a - outside - b) <= 1, (drawn, corners)
     # The slide itself lies under it: at full zoom one pixel of the slide is eight of the page.
     middle = page.evaluate("([x, y]) => window.graticule.pagePoint(x, y)", [box[0] + 1, box[1] + 1])
     assert abs(middle[0] - corners[0][0] - 8) < 0.01
