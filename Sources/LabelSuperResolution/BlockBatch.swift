@@ -35,16 +35,25 @@ public struct BlockBatch: Sendable {
     public let pixelLabels: [Int8]
     /// The fine label of each pixel from masks, image by image; −1 where it is unknown. Empty where there are no masks.
     public let fineLabels: [Int8]
+    /// What teachers see in place of `input`, laid out like it; empty where they see the same.
+    public let teacherInput: [Float]
+    /// What speaks for the last label at each pixel besides coarse labels, image by image, in units of the source's own;
+    /// empty where nothing does.
+    public let evidence: [Float]
 
     public init(
         layout: BlockLayout, channels: Int, input: [Float], classes: [Int?], pixelLabels: [Int8],
-        fineLabels: [Int8] = []
+        fineLabels: [Int8] = [], teacherInput: [Float] = [], evidence: [Float] = []
     ) {
         count = classes.count / layout.blocksPerImage
         let pixels = layout.imageSide * layout.imageSide
         precondition(input.count == count * channels * pixels, "the input must be count × channels × side × side")
         precondition(pixelLabels.count == count * pixels, "there is one pixel label a pixel")
         precondition(fineLabels.isEmpty || fineLabels.count == count * pixels, "there is one fine label a pixel")
+        precondition(teacherInput.isEmpty || teacherInput.count == input.count, "teachers see as many pixels")
+        precondition(evidence.isEmpty || evidence.count == count * pixels, "there is one piece of evidence a pixel")
+        self.teacherInput = teacherInput
+        self.evidence = evidence
         self.layout = layout
         self.channels = channels
         self.input = input

@@ -131,7 +131,7 @@ public final class Trainer {
         let batch = try batches.batch(step: step)
         let input = try batch.tensor(device: device)
         let logProbabilities = try network(input, isTraining: true).logSoftmax(dimension: 1)
-        let labelled = try labels(of: input)
+        let labelled = try labels(of: batch, input: input)
         let ramp = configuration.logarithmRamp
         let criterion =
             step < ramp
@@ -173,18 +173,32 @@ public final class Trainer {
         return (text, value)
     }
 
-    /// log p of what the teachers, or the last round's network, find; nil where there are none.
-    private func labels(of input: Tensor) throws -> Tensor? {
+    /// log p of what the teachers, or the last round's network, find, with what else speaks for the last label; nil where there
+    /// are none.
+    private func labels(of batch: BlockBatch, input: Tensor) throws -> Tensor? {
         let networks = teacher.map { [$0] } ?? teachers
         guard !networks.isEmpty else { return nil }
+        let shape = input.shape
         return try withoutGradients {
+            let seen =
+                try batch.teacherInput.isEmpty
+                ? input : Tensor.from(batch.teacherInput, shape: shape, device: device)
             var sum: Tensor?
             for network in networks {
-                let probabilities = try network(input, isTraining: false).logSoftmax(dimension: 1).exponential()
+                let probabilities = try network(seen, isTraining: false).logSoftmax(dimension: 1).exponential()
                 sum = try sum.map { try $0 + probabilities } ?? probabilities
             }
             // A hair above 0, so that the logarithm is finite.
-            return try sum.map { try ($0 * (1 / Double(networks.count)) + 1e-12).logarithm() }
+            let found = try sum.map { try ($0 * (1 / Double(networks.count)) + 1e-6).logarithm() }
+            guard let weight = configuration.evidenceWeight, weight != 0, !batch.evidence.isEmpty else { return found }
+            let (labels, pixels) = (configuration.architecture.labels, shape[2] * shape[3])
+            var evidence = [Float](repeating: 0, count: shape[0] * labels * pixels)
+            for image in 0..<shape[0] {
+                let target = (image * labels + labels - 1) * pixels
+                for i in 0..<pixels { evidence[target + i] = Float(weight) * batch.evidence[image * pixels + i] }
+            }
+            let added = try Tensor.from(evidence, shape: [shape[0], labels, shape[2], shape[3]], device: device)
+            return try found.map { try ($0 + added).logSoftmax(dimension: 1) }
         }
     }
 

@@ -1,5 +1,28 @@
 public import Torch
 
+/// How images are spoilt for a student, while its teachers see them as they are (noisy student, Xie et al. 2020): it must find
+/// the same cells in another scanner's picture.
+public struct ImageNoise: Codable, Equatable, Sendable {
+    /// Takes the place of ``TrainingConfiguration/stainJitter``.
+    public var stainJitter: Double
+    /// Half of the images are smoothed by a Gaussian of up to so many pixels.
+    public var blur: Double
+    /// Values are raised to a power of 1 ± this.
+    public var gamma: Double
+    /// Gaussian noise of up to so many levels of 255.
+    public var deviation: Double
+
+    public init(stainJitter: Double, blur: Double, gamma: Double, deviation: Double) {
+        self.stainJitter = stainJitter
+        self.blur = blur
+        self.gamma = gamma
+        self.deviation = deviation
+    }
+
+    /// See docs/decisions.md.
+    public static let student = ImageNoise(stainJitter: 0.45, blur: 1, gamma: 0.2, deviation: 6)
+}
+
 /// Everything that decides what a training run computes, besides its data.
 public struct TrainingConfiguration: Codable, Equatable, Sendable {
     /// How the learning rate falls. Both depend on the step alone, not on where the run will stop, so that 100 steps and
@@ -48,6 +71,10 @@ public struct TrainingConfiguration: Codable, Equatable, Sendable {
     /// Stain augmentation: factors of haematoxylin and eosin are drawn from 1 ± this, offsets from ± a sixth of it.
     public var stainJitter: Double
     public var seed: UInt64
+    /// What a student's images suffer that its teachers' do not; nil for none.
+    public var noise: ImageNoise?
+    /// The weight of what the images' shapes tell beside the teachers: log-odds per unit of ``BlockBatch/evidence``; nil for 0.
+    public var evidenceWeight: Double?
 
     /// Takes another criterion, with that criterion's own weights unless others are given.
     public mutating func use(_ criterion: Criterion, coarseWeight: Double? = nil, fineWeight: Double? = nil) {
@@ -64,6 +91,8 @@ public struct TrainingConfiguration: Codable, Equatable, Sendable {
             .selfTraining(criterion.matching ?? StatisticsMatching()), coarseWeight: coarseWeight,
             fineWeight: fineWeight > 0 ? fineWeight : nil)
         settings.seed = seed &+ 1000
+        settings.noise = .student
+        settings.evidenceWeight = 20
         return settings
     }
 
@@ -114,8 +143,9 @@ public enum TrainingPreset: String, CaseIterable, Sendable {
                     batchNormMomentum: 0.1, stride: 2),
                 optimizer: .adam, learningRate: 2e-3, schedule: .cosine(warmup: 50, length: 600), batchSize: 6,
                 steps: 600, members: 3, selfTraining: true, gradientNorm: 1, averaging: 0.99,
-                criterion: .statisticsMatching(StatisticsMatching(epsilon: 0.03, logWeight: 0.3)), coarseWeight: 1,
-                fineWeight: 0, pixelWeight: 1,
+                criterion: .statisticsMatching(
+                    StatisticsMatching(epsilon: 0.03, logWeight: 0.3, clusterPixels: 150)),
+                coarseWeight: 1, fineWeight: 0, pixelWeight: 1,
                 colorLabelFraction: 0.2, colorDarkestMultiple: 1.5, frequencyExponent: 0.5, stainJitter: 0.3, seed: seed
             )
         case .paper:

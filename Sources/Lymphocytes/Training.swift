@@ -108,7 +108,8 @@ public struct Training: Sendable {
         func train(_ number: Int, in own: ModelFolder, settings: TrainingConfiguration, teachers: [UNet]) throws {
             try own.create()
             let trainer = try Trainer(
-                configuration: settings, priors: priors, source: set, teachers: teachers, device: device)
+                configuration: settings, priors: priors, source: set.forStudent(settings), teachers: teachers,
+                device: device)
             let preview = TrainingPreview(folder: own, encoding: set.encoding)
             try trainer.train(
                 into: own, steps: steps, resume: resume,

@@ -23,6 +23,9 @@ public struct TrainingSet: BlockSource {
     let training: [[Place]]
     let validation: [[Place]]
     private let heldOut: Set<Place>
+    /// Set where the images are for a student.
+    private var noise: ImageNoise?
+    private var givesEvidence = false
 
     /// Regions of validation per class that are looked at: enough for a stable mean, few enough to be quick.
     private static let mostValidationRegions = 24
@@ -122,12 +125,22 @@ public struct TrainingSet: BlockSource {
         return (training, validation)
     }
 
+    /// The same regions, held out or not, as a student sees them: spoilt by noise, and with what nuclei's shapes tell.
+    func forStudent(_ configuration: TrainingConfiguration) -> TrainingSet {
+        var set = self
+        set.noise = configuration.noise
+        set.givesEvidence = configuration.evidenceWeight ?? 0 != 0
+        return set
+    }
+
     public func batch(step: Int, count: Int, seed: UInt64) throws -> BlockBatch {
         var generator = SeededGenerator(seed: seed, stream: UInt64(step))
         var input: [Float] = []
         var classes: [Int?] = []
         var pixelLabels: [Int8] = []
         var fineLabels: [Int8] = []
+        var teacherInput: [Float] = []
+        var evidence: [Float] = []
         input.reserveCapacity(count * encoding.channels * layout.imageSide * layout.imageSide)
         for _ in 0..<count {
             let sample = try drawReadable(using: &generator)
@@ -135,10 +148,12 @@ public struct TrainingSet: BlockSource {
             classes += sample.classes.values
             pixelLabels += sample.colors.values
             fineLabels += sample.fine?.values ?? []
+            if let seen = sample.teacherImage { encoding.append(seen, to: &teacherInput) }
+            evidence += sample.evidence?.values ?? []
         }
         return BlockBatch(
             layout: layout, channels: encoding.channels, input: input, classes: classes, pixelLabels: pixelLabels,
-            fineLabels: fineLabels)
+            fineLabels: fineLabels, teacherInput: teacherInput, evidence: evidence)
     }
 
     /// An image with what is known of it.
@@ -149,6 +164,10 @@ public struct TrainingSet: BlockSource {
         let colors: Plane<Int8>
         /// What masks tell, where there are some.
         let fine: Plane<Int8>?
+        /// What teachers see where it is not `image`.
+        let teacherImage: RGBImage?
+        /// What the nuclei's shapes tell, where it is asked for.
+        let evidence: Plane<Float>?
     }
 
     /// Draws until a region can be read; which are drawn still depends on the generator alone.
@@ -190,15 +209,16 @@ public struct TrainingSet: BlockSource {
         let side = layout.imageSide
         let image = try slide.reader.read(
             x: corner.x - layout.margin, y: corner.y - layout.margin, width: side, height: side)
-        let jitter = Float(configuration.stainJitter)
+        let jitter = Float(noise?.stainJitter ?? configuration.stainJitter)
         func factor() -> Float { jitter > 0 ? 1 + Float.random(in: -jitter...jitter, using: &generator) : 1 }
         let (hematoxylin, eosin) = (factor(), factor())
         let shift = jitter / 6
         func offset() -> Float { jitter > 0 ? Float.random(in: -shift...shift, using: &generator) : 0 }
-        let restained =
+        var restained =
             jitter > 0
             ? ColorDeconvolution.hematoxylinEosin.restained(
                 image, factors: (hematoxylin, eosin), offsets: (offset(), offset())) : image
+        if let noise { restained = spoilt(restained, by: noise, using: &generator) }
         let orientation = Orientation.all[Int.random(in: 0..<8, using: &generator)]
         let n = layout.blocksPerSide
         var classes = Plane<Int?>(width: n, height: n, repeating: nil)
@@ -217,7 +237,21 @@ public struct TrainingSet: BlockSource {
             colors: colors.turned(orientation),
             fine: slide.mask.map {
                 fineLabels(of: index, mask: $0, position: position, classes: classes).turned(orientation)
-            })
+            },
+            teacherImage: noise.map { _ in image.turned(orientation) },
+            evidence: givesEvidence ? NucleusShape.roundness(of: image).turned(orientation) : nil)
+    }
+
+    /// The image as another scanner might have given it.
+    private func spoilt(
+        _ image: RGBImage, by noise: ImageNoise, using generator: inout SeededGenerator
+    ) -> RGBImage {
+        let isBlurred = Bool.random(using: &generator)
+        let sigma = Double.random(in: 0...max(1e-9, noise.blur), using: &generator)
+        let exponent = 1 + Double.random(in: -1...1, using: &generator) * noise.gamma
+        let deviation = Double.random(in: 0...1, using: &generator) * noise.deviation
+        return (isBlurred ? image.blurred(sigma: sigma) : image).toned(exponent: exponent)
+            .noisy(deviation: deviation) { generator.nextGaussian() }
     }
 
     /// The mask's labels inside the blocks that are drawn from; the margin has none, as with coarse labels.

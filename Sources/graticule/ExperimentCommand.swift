@@ -27,6 +27,11 @@ struct ExperimentCommand: ParsableCommand {
         @Option(help: "Only these methods, by name, separated by commas.") var only: String?
         @Option(
             help:
+                "Only these folds, by name, separated by commas: several processes may share --work, each with folds or methods of its own."
+        )
+        var folds: String?
+        @Option(
+            help:
                 "At most this many seeds of a method, to have every row soon; all that the method asks for if not given."
         )
         var seeds: Int?
@@ -43,15 +48,22 @@ struct ExperimentCommand: ParsableCommand {
                 throw ValidationError(
                     "There is no method '\(name)'; there are \(names.sorted().joined(separator: ", ")).")
             }
+            let known = Set((ExperimentStudy(rawValue: study) ?? .comparison).folds.map(\.name))
+            for name in (folds ?? "").split(separator: ",").map(String.init) where !known.contains(name) {
+                throw ValidationError(
+                    "There is no fold '\(name)'; there are \(known.sorted().joined(separator: ", ")).")
+            }
         }
 
         func run() throws {
             let study = ExperimentStudy(rawValue: study) ?? .comparison
             let wanted = Set((only ?? "").split(separator: ",").map(String.init))
+            let wantedFolds = Set((folds ?? "").split(separator: ",").map(String.init))
             var experiment = try LymphocyteExperiment(
                 data: URL(fileURLWithPath: data),
                 work: URL(fileURLWithPath: work).appendingPathComponent(study.rawValue),
-                folds: study.folds, methods: study.methods.filter { wanted.isEmpty || wanted.contains($0.name) },
+                folds: study.folds.filter { wantedFolds.isEmpty || wantedFolds.contains($0.name) },
+                methods: study.methods.filter { wanted.isEmpty || wanted.contains($0.name) },
                 steps: steps)
             experiment.mostSeeds = seeds ?? .max
             let line = ProgressLine()
@@ -87,6 +99,7 @@ struct ExperimentCommand: ParsableCommand {
                 command: "graticule experiment lymphocytes --data \(data) --output \(output)"
                     + (study == .comparison ? "" : " --study \(study.rawValue)")
                     + (steps.map { " --steps \($0)" } ?? "") + (only.map { " --only \($0)" } ?? "")
+                    + (folds.map { " --folds \($0)" } ?? "")
                     + (seeds.map { " --seeds \($0)" } ?? ""))
             for file in try report.write(to: URL(fileURLWithPath: output)) { print(file.path) }
             if !isComplete { throw ExitCode(3) }

@@ -8,25 +8,34 @@ import Torch
 /// Bright squares on noise, of which only the number a block is known.
 private struct SquareSource: BlockSource {
     var identity = "squares"
+    /// A student's images are the negatives of what its teachers see.
+    var isNegative = false
+    /// Whether the squares are given as evidence.
+    var givesEvidence = false
     let layout = BlockLayout(margin: 4, blocksPerSide: 1, blockSide: 24)
 
     private func make(_ generator: inout SeededGenerator, count: Int) -> BlockBatch {
         var input: [Float] = []
         var classes: [Int?] = []
+        var evidence: [Float] = []
         let side = layout.imageSide
         for _ in 0..<count {
             let known = Int.random(in: 0..<3, using: &generator)
             var image = (0..<(side * side)).map { _ in Float(0.3 * generator.nextGaussian()) }
+            var squares = [Float](repeating: 0, count: side * side)
             for square in 0..<(3 * known) {
                 let (left, top) = (layout.margin + square % 3 * 8, layout.margin + square / 3 * 8)
-                for y in top..<(top + 5) { for x in left..<(left + 5) { image[y * side + x] += 2 } }
+                for y in top..<(top + 5) { for x in left..<(left + 5) { squares[y * side + x] = 1 } }
             }
+            for i in image.indices { image[i] += 2 * squares[i] }
+            if givesEvidence { evidence += squares }
             input += image
             classes.append(known)
         }
         return BlockBatch(
-            layout: layout, channels: 1, input: input, classes: classes,
-            pixelLabels: [Int8](repeating: -1, count: count * side * side))
+            layout: layout, channels: 1, input: isNegative ? input.map { -$0 } : input, classes: classes,
+            pixelLabels: [Int8](repeating: -1, count: count * side * side), teacherInput: isNegative ? input : [],
+            evidence: evidence)
     }
 
     func batch(step: Int, count: Int, seed: UInt64) throws -> BlockBatch {
@@ -128,6 +137,50 @@ struct TrainerTests {
             let validation = try #require(
                 try trainer.train(into: model, steps: 300, resume: false, preview: { _, _ in }, progress: { _ in }))
             #expect(validation.correlation > 0.9)
+        }
+    }
+
+    /// Nothing but what its teachers find: neither counts nor colours.
+    private func trainStudent(
+        _ folder: URL, of teacher: UNet, source: SquareSource, evidenceWeight: Double?
+    ) throws -> ValidationMetrics? {
+        var settings = configuration().student
+        settings.coarseWeight = 0
+        settings.evidenceWeight = evidenceWeight
+        let trainer = try Trainer(configuration: settings, priors: priors(), source: source, teachers: [teacher])
+        let model = ModelFolder(folder)
+        try model.create()
+        return try trainer.train(into: model, steps: 200, resume: false, preview: { _, _ in }, progress: { _ in })
+    }
+
+    /// The teacher sees the image, the student its negative: were the teacher shown the same, it would find no square.
+    @Test func teachersSeeTheImageAsItIs() throws {
+        try TestFolders.withTemporary { folder in
+            let taught = folder.appendingPathComponent("teacher")
+            try train(taught, steps: 300)
+            let teacher = try UNet(configuration().architecture, seed: 0)
+            try Safetensors.read(ModelFolder(taught).weights, into: teacher.tensors)
+            let validation = try #require(
+                try trainStudent(
+                    folder.appendingPathComponent("student"), of: teacher, source: SquareSource(isNegative: true),
+                    evidenceWeight: nil))
+            #expect(validation.correlation > 0.9)
+        }
+    }
+
+    /// The pixel variance of a network that knows where the squares are is small; that of one that knows their number only is not.
+    @Test func evidenceTellsWhichPixelsOfABlockAreMeant() throws {
+        try TestFolders.withTemporary { folder in
+            let teacher = try UNet(configuration().architecture, seed: 0)
+            try teacher.makeConstant(label: 0)
+            func variance(_ weight: Double?) throws -> Double {
+                let student = folder.appendingPathComponent("student \(weight ?? 0)")
+                return try #require(
+                    try trainStudent(
+                        student, of: teacher, source: SquareSource(givesEvidence: true), evidenceWeight: weight)
+                ).pixelVariance
+            }
+            #expect(try variance(8) < 0.5 * variance(nil))
         }
     }
 

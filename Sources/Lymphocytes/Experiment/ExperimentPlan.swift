@@ -66,7 +66,8 @@ public struct ExperimentMethod: Sendable {
         /// Two networks of another method, of this seed and the next (the first after the last), averaged.
         case pair(of: String)
         /// One network more that learns from so many networks of another method, of this seed and those after: what `fast` does.
-        case student(of: String, teachers: Int = 2)
+        case student(
+            of: String, teachers: Int, change: @Sendable (inout TrainingConfiguration) -> Void = { _ in })
     }
 
     /// Where the priors of a network come from.
@@ -90,7 +91,7 @@ public struct ExperimentMethod: Sendable {
         case .blend: "blend"
         case .rival(let rival): rival.rawValue
         case .pair(let method): "pair of \(method)"
-        case .student(let method, let teachers): "student of \(teachers) \(method)"
+        case .student(let method, let teachers, _): "student of \(teachers) \(method)"
         }
     }
 
@@ -132,6 +133,9 @@ public struct ExperimentMethod: Sendable {
         },
         ExperimentMethod(
             name: "sr-self", title: "SR, self-trained (`fast`)", seeds: 3, kind: .student(of: "sr", teachers: 3)),
+        network("sr-paper", "SR, σ² of single pixels (paper)") {
+            $0.criterion = .statisticsMatching(StatisticsMatching(epsilon: 0.03, logWeight: 0.3))
+        },
         ExperimentMethod(name: "sr-pair", title: "SR, two networks averaged", seeds: 3, kind: .pair(of: "sr")),
         ExperimentMethod(name: "hr-pair", title: "HR, two networks averaged", seeds: 3, kind: .pair(of: "hr")),
         network("sr-true-priors", "SR, true priors", priors: .masks) { _ in },
@@ -144,54 +148,84 @@ public struct ExperimentMethod: Sendable {
         network("sr-shift", "SR, η of the class above", priors: .shifted(1), folds: ["c"]) { _ in },
     ]
 
+    /// `fast` as it was when most of the ablations were run: σ² of single pixels in the denominator.
+    private static let earlierMatching = StatisticsMatching(epsilon: 0.03, logWeight: 0.3)
+
+    /// A change of `fast` as it was.
+    private static func change(
+        _ name: String, _ title: String, seeds: Int = 1,
+        change: @escaping @Sendable (inout TrainingConfiguration) -> Void
+    ) -> ExperimentMethod {
+        network(name, title, seeds: seeds) {
+            $0.criterion = .statisticsMatching(earlierMatching)
+            change(&$0)
+        }
+    }
+
+    /// A student as it was: of such networks, without noise and evidence.
+    private static func earlierStudent(
+        _ name: String, _ title: String, seeds: Int = 1, of method: String, teachers: Int
+    ) -> ExperimentMethod {
+        ExperimentMethod(
+            name: name, title: title, seeds: seeds,
+            kind: .student(of: method, teachers: teachers) {
+                $0.criterion = .selfTraining(earlierMatching)
+                ($0.noise, $0.evidenceWeight) = (nil, nil)
+            })
+    }
+
     /// Changes of the `fast` preset, one at a time (METHOD §4).
+    ///
+    /// They begin at the preset before the last of them was taken over, so that what was found on the way stays comparable.
     public static let ablations: [ExperimentMethod] = [
-        network("base", "preset fast, without self-training", seeds: 3) { _ in },
-        network("no-prior", "no darkness prior") { $0.architecture.prior = nil },
-        network("one-level", "one level of 5 convolutions of 16: sees 13 µm") {
+        change("base", "`fast` as it was: σ² of single pixels, no self-training", seeds: 3) { _ in },
+        change("no-prior", "no darkness prior") { $0.architecture.prior = nil },
+        change("one-level", "one level of 5 convolutions of 16: sees 13 µm") {
             $0.architecture.widths = [16]
             $0.architecture.convolutionsPerLevel = 5
         },
-        network("one-level-24", "one level of 4 convolutions of 24: sees 11 µm") {
+        change("one-level-24", "one level of 4 convolutions of 24: sees 11 µm") {
             $0.architecture.widths = [24]
             $0.architecture.convolutionsPerLevel = 4
         },
-        network("prior-8", "darkness prior × 1.6") { $0.architecture.prior?.weight *= 1.6 },
-        network("kappa-25", "κ = 2.5") { $0.colorDarkestMultiple = 2.5 },
-        network("flat-colour", "colour labels: 20 % everywhere (paper)") { $0.colorDarkestMultiple = 0 },
-        network("neither", "neither of the two") {
+        change("prior-8", "darkness prior × 1.6") { $0.architecture.prior?.weight *= 1.6 },
+        change("kappa-25", "κ = 2.5") { $0.colorDarkestMultiple = 2.5 },
+        change("flat-colour", "colour labels: 20 % everywhere (paper)") { $0.colorDarkestMultiple = 0 },
+        change("neither", "neither of the two") {
             $0.architecture.prior = nil
             $0.colorDarkestMultiple = 0
         },
-        network("balanced", "classes drawn equally often") { $0.frequencyExponent = 0 },
-        network("jitter-15", "stains ± 0.15") { $0.stainJitter = 0.15 },
-        network("log-1", "log term × 1") {
+        change("balanced", "classes drawn equally often") { $0.frequencyExponent = 0 },
+        change("jitter-15", "stains ± 0.15") { $0.stainJitter = 0.15 },
+        change("log-1", "log term × 1") {
             $0.criterion = .statisticsMatching(StatisticsMatching(epsilon: 0.03, logWeight: 1))
         },
-        network("log-0", "no log term") {
+        change("log-0", "no log term") {
             $0.criterion = .statisticsMatching(StatisticsMatching(epsilon: 0.03, logWeight: 0))
         },
-        network("epsilon-003", "ε = 0.003") {
-            $0.criterion = .statisticsMatching(StatisticsMatching(epsilon: 0.003, logWeight: 0.3))
+        change("epsilon-003", "ε = 0.003") {
+            $0.criterion = .statisticsMatching(
+                StatisticsMatching(epsilon: 0.003, logWeight: 0.3))
         },
-        network("ramp", "log term ramped in over 300 steps") { $0.logarithmRamp = 300 },
-        network("cluster-150", "σ² × 150 in the denominator") {
+        change("ramp", "log term ramped in over 300 steps") { $0.logarithmRamp = 300 },
+        change("cluster-150", "σ² × 150 in the denominator (`fast` now, without self-training)", seeds: 3) {
             $0.criterion = .statisticsMatching(StatisticsMatching(epsilon: 0.03, logWeight: 0.3, clusterPixels: 150))
         },
-        network("last-weights", "last weights instead of averaged") { $0.averaging = nil },
-        network("stride-1", "full resolution (16, 16, 32)") {
+        change("cluster-500", "σ² × 500 in the denominator") {
+            $0.criterion = .statisticsMatching(StatisticsMatching(epsilon: 0.03, logWeight: 0.3, clusterPixels: 500))
+        },
+        change("last-weights", "last weights instead of averaged") { $0.averaging = nil },
+        change("stride-1", "full resolution (16, 16, 32)") {
             $0.architecture.stride = 1
             $0.architecture.widths = [16, 16, 32]
         },
-        network("three-levels", "three levels (16, 16, 32), stride 2") { $0.architecture.widths = [16, 16, 32] },
-        network("two-members", "two networks, averaged") { $0.members = 2 },
+        change("three-levels", "three levels (16, 16, 32), stride 2") { $0.architecture.widths = [16, 16, 32] },
+        change("two-members", "two networks, averaged") { $0.members = 2 },
+        earlierStudent("self", "self-training on two networks", seeds: 2, of: "base", teachers: 2),
+        earlierStudent("self-three", "self-training on three networks", of: "base", teachers: 3),
+        earlierStudent("self-again", "self-training on two self-trained networks", of: "self", teachers: 2),
         ExperimentMethod(
-            name: "self", title: "self-training on two networks", seeds: 2, kind: .student(of: "base")),
-        ExperimentMethod(
-            name: "self-three", title: "self-training on three networks (`fast`)", seeds: 1,
-            kind: .student(of: "base", teachers: 3)),
-        ExperimentMethod(
-            name: "self-again", title: "self-training on two self-trained networks", seeds: 1,
-            kind: .student(of: "self")),
+            name: "self-now", title: "self-training on three networks with σ² × 150 (`fast` now)", seeds: 1,
+            kind: .student(of: "cluster-150", teachers: 3)),
     ]
 }

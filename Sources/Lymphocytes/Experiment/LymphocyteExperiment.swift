@@ -30,6 +30,8 @@ public struct ExperimentResult: Codable, Sendable {
     public var steps: Int = 0
     /// Changes with what was asked of the job: a result of other settings is not taken for this one's.
     public var identity: String?
+    /// Changes with how cells are made of a network's output: the network is kept and scored anew. Nil where no cells are scored.
+    public var scoring: String?
 
     /// Found cells against true ones, within 4 µm.
     public struct CellScore: Codable, Sendable {
@@ -107,7 +109,14 @@ public struct LymphocyteExperiment: Sendable {
     public func result(_ job: Job) -> ExperimentResult? {
         (try? Data(contentsOf: folder(job).appendingPathComponent("result.json")))
             .flatMap { try? JSONDecoder().decode(ExperimentResult.self, from: $0) }
-            .flatMap { result in (try? identity(job)) == result.identity ? result : nil }
+            .flatMap { result in
+                (try? identity(job)) == result.identity && scoring(job) == result.scoring ? result : nil
+            }
+    }
+
+    /// How cells are made; rivals score patches and have none.
+    private func scoring(_ job: Job) -> String? {
+        if case .rival = job.method.kind { nil } else { CellOutliner.settings }
     }
 
     /// Settings, priors, slides, steps and program of a job.
@@ -119,6 +128,10 @@ public struct LymphocyteExperiment: Sendable {
             configuration.selfTraining = false
             try change(&configuration)
             source = own
+        }
+        if case .student(_, _, let change) = job.method.kind {
+            configuration = configuration.student
+            change(&configuration)
         }
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys]
@@ -141,9 +154,12 @@ public struct LymphocyteExperiment: Sendable {
             report(.begun(job, number: index + 1, of: open.count))
             let start = Date()
             do {
-                try prepareFolder(job)
+                let trainedBefore = try prepareFolder(job)
                 var result = try run(job) { report(.progress(job, text: $0)) }
                 result.identity = try identity(job)
+                result.scoring = scoring(job)
+                // Scored anew, not trained anew.
+                result.trainingSeconds = trainedBefore ?? result.trainingSeconds
                 let encoder = JSONEncoder()
                 encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
                 try AtomicFile.write(
@@ -158,7 +174,9 @@ public struct LymphocyteExperiment: Sendable {
     }
 
     /// Makes the job's folder; what other settings left there would only stop the training, and is removed.
-    private func prepareFolder(_ job: Job) throws {
+    ///
+    /// - Returns: the seconds of a training with the same settings that is complete, and was scored in another way.
+    private func prepareFolder(_ job: Job) throws -> Double? {
         let file = folder(job).appendingPathComponent("identity.txt")
         let wanted = try identity(job)
         if let found = try? String(contentsOf: file, encoding: .utf8), found != wanted {
@@ -166,6 +184,9 @@ public struct LymphocyteExperiment: Sendable {
         }
         try FileManager.default.createDirectory(at: folder(job), withIntermediateDirectories: true)
         try AtomicFile.write(Data(wanted.utf8), to: file)
+        let old = try? JSONDecoder().decode(
+            ExperimentResult.self, from: Data(contentsOf: folder(job).appendingPathComponent("result.json")))
+        return old?.identity == wanted ? old?.trainingSeconds : nil
     }
 
     private func run(_ job: Job, progress: (String) -> Void) throws -> ExperimentResult {
@@ -290,10 +311,11 @@ public struct LymphocyteExperiment: Sendable {
             let temperature = try TemperatureScaling.fit(
                 TorchSegmentationNetwork(members), batches: set.validationBatches(), priors: priors)
             return (TorchSegmentationNetwork(members, temperature: temperature), temperature)
-        case .student(let method, let teachers):
-            let configuration = TrainingPreset.fast.lymphocytes(seed: job.seed).student
+        case .student(let method, let teachers, let change):
+            var configuration = TrainingPreset.fast.lymphocytes(seed: job.seed).student
+            change(&configuration)
             let trainer = try Trainer(
-                configuration: configuration, priors: priors, source: set,
+                configuration: configuration, priors: priors, source: set.forStudent(configuration),
                 teachers: networks(of: method, count: teachers))
             let own = ModelFolder(folder(job).appendingPathComponent("model", isDirectory: true))
             try own.create()
@@ -356,7 +378,7 @@ public struct LymphocyteExperiment: Sendable {
             result.darkness = ["natural": nuclei.darkness]
         }
         result.cells = try cellScore(model, job: job, truth: truth, splitDepth: CellOutliner.defaultSplitDepth)
-        if ["sr", "sr-pair", "sr-self", "base"].contains(job.method.name) {
+        if ["sr", "sr-pair", "sr-self", "base", "self-now"].contains(job.method.name) {
             // Deeper than any neck: nothing is cut.
             result.unsplitCells = try cellScore(model, job: job, truth: truth, splitDepth: 1000)
         }

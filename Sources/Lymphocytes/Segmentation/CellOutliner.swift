@@ -15,6 +15,10 @@ public struct CellOutliner: Sendable {
     public static let defaultLeastArea = 10.0
     /// Found on phantoms; see docs/decisions.md.
     public static let defaultSplitDepth = 0.1
+    /// So many µm of distance from the outline count as much as one OD of haematoxylin where touching nuclei are cut apart, and
+    /// the standard deviation in µm by which both are smoothed. Found on CoNSeP slide a; see docs/decisions.md.
+    static let hematoxylinHeight = 4.0
+    static let reliefSmoothing = 0.75
     /// Haematoxylin OD is kept in steps of 1/100, from 0 to 2.55.
     static let hematoxylinSteps: Float = 100
 
@@ -26,6 +30,10 @@ public struct CellOutliner: Sendable {
         self.leastArea = leastArea
         self.splitDepth = splitDepth
     }
+
+    /// The settings that decide which cells are made of a given output.
+    static let settings =
+        "least area \(defaultLeastArea) split depth \(defaultSplitDepth) relief \(hematoxylinHeight) \(reliefSmoothing)"
 
     /// The cells of a component whose first value is the probability · 255 and whose second is haematoxylin OD · 100.
     public func cells(of component: PixelComponent) -> [CellRecord] {
@@ -49,7 +57,7 @@ public struct CellOutliner: Sendable {
                 offset += 2
             }
         }
-        return parts(of: mask).compactMap { part in
+        return parts(of: mask, hematoxylin: hematoxylin).compactMap { part in
             // Pixels inside holes count to the area, not to the means.
             let filled = part.mask.withoutHoles()
             let pixels = filled.values.reduce(0) { $0 + ($1 ? 1 : 0) }
@@ -67,10 +75,10 @@ public struct CellOutliner: Sendable {
         let y: Int
     }
 
-    private func parts(of mask: Plane<Bool>) -> [Part] {
-        let distance = mask.withoutHoles().distanceToBackground().blurred(sigma: 1)
+    private func parts(of mask: Plane<Bool>, hematoxylin: Plane<UInt8>) -> [Part] {
         let (labels, count) = Watershed.catchments(
-            of: distance, in: mask, dynamics: Float(splitDepth / frame.micronsPerPixel))
+            of: relief(of: mask, hematoxylin: hematoxylin), in: mask,
+            dynamics: Float(splitDepth / frame.micronsPerPixel))
         guard count > 0 else { return [] }
         var bounds = [(Int, Int, Int, Int)](repeating: (Int.max, Int.max, -1, -1), count: count)
         for y in 0..<mask.height {
@@ -89,6 +97,17 @@ public struct CellOutliner: Sendable {
             let (mask, x, y) = part.largestComponent().trimmed()
             return Part(mask: mask, x: box.0 + x, y: box.1 + y)
         }
+    }
+
+    /// What nuclei rise from, in pixels: the distance to the outline, and haematoxylin, which shows the gap between two
+    /// nuclei where the outline has no neck.
+    private func relief(of mask: Plane<Bool>, hematoxylin: Plane<UInt8>) -> Plane<Float> {
+        var relief = mask.withoutHoles().distanceToBackground()
+        let height = Float(CellOutliner.hematoxylinHeight / frame.micronsPerPixel) / CellOutliner.hematoxylinSteps
+        for i in mask.values.indices where mask.values[i] {
+            relief.values[i] += height * Float(hematoxylin.values[i])
+        }
+        return relief.blurred(sigma: CellOutliner.reliefSmoothing / frame.micronsPerPixel)
     }
 
     private func record(

@@ -1,0 +1,32 @@
+internal import Foundation
+
+/// What scanners differ in: focus, tone curve and noise.
+extension RGBImage {
+    /// Smoothed by a Gaussian of standard deviation `sigma` pixels, edges mirrored.
+    public func blurred(sigma: Double) -> RGBImage {
+        guard sigma > 0 else { return self }
+        var result = self
+        for channel in 0..<3 {
+            let plane = Plane(
+                width: width, height: height,
+                values: (0..<(width * height)).map { Float(pixels[3 * $0 + channel]) }
+            ).blurred(sigma: sigma)
+            for i in 0..<(width * height) { result.pixels[3 * i + channel] = UInt8(plane.values[i] + 0.5) }
+        }
+        return result
+    }
+
+    /// Each value v of 0 … 1 as v^exponent.
+    public func toned(exponent: Double) -> RGBImage {
+        let table = (0..<256).map { UInt8((255 * pow(Double($0) / 255, exponent)).rounded()) }
+        return RGBImage(width: width, height: height, pixels: pixels.map { table[Int($0)] })
+    }
+
+    /// With noise added to each value: `deviation` levels times a number that `normal` draws.
+    public func noisy(deviation: Double, normal: () -> Double) -> RGBImage {
+        guard deviation > 0 else { return self }
+        return RGBImage(
+            width: width, height: height,
+            pixels: pixels.map { UInt8(max(0, min(255, (Double($0) + deviation * normal()).rounded()))) })
+    }
+}
