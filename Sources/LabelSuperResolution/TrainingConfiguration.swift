@@ -75,6 +75,11 @@ public struct TrainingConfiguration: Codable, Equatable, Sendable {
     public var noise: ImageNoise?
     /// The weight of what the images' shapes tell beside the teachers: log-odds per unit of ``BlockBatch/evidence``; nil for 0.
     public var evidenceWeight: Double?
+    /// Whether students do without both; nil for no.
+    public var plainStudent: Bool?
+
+    /// See docs/decisions.md.
+    public static let studentEvidenceWeight = 20.0
 
     /// Takes another criterion, with that criterion's own weights unless others are given.
     public mutating func use(_ criterion: Criterion, coarseWeight: Double? = nil, fineWeight: Double? = nil) {
@@ -91,8 +96,10 @@ public struct TrainingConfiguration: Codable, Equatable, Sendable {
             .selfTraining(criterion.matching ?? StatisticsMatching()), coarseWeight: coarseWeight,
             fineWeight: fineWeight > 0 ? fineWeight : nil)
         settings.seed = seed &+ 1000
-        settings.noise = .student
-        settings.evidenceWeight = 20
+        if plainStudent != true {
+            settings.noise = .student
+            settings.evidenceWeight = TrainingConfiguration.studentEvidenceWeight
+        }
         return settings
     }
 

@@ -2,8 +2,9 @@
 public enum Watershed {
     /// Labels each pixel of the mask with the summit that it belongs to, 1, 2, …; 0 outside the mask.
     ///
-    /// Pixels are taken from the highest down. Where two catchments meet, the lower one is swallowed unless its summit
-    /// rises at least `dynamics` above the pass: small bumps make no region of their own. 8-connected.
+    /// Pixels are taken from the highest down, and each joins the neighbour to which it rises most steeply. Where two catchments
+    /// meet, the lower one is swallowed unless its summit rises at least `dynamics` above the pass: small bumps make no
+    /// region of their own. 8-connected.
     public static func catchments(of elevation: Plane<Float>, in mask: Plane<Bool>, dynamics: Float) -> (
         labels: Plane<Int32>, count: Int
     ) {
@@ -28,10 +29,14 @@ public enum Watershed {
             let i = Int(index)
             let (x, y) = (i % width, i / width)
             around.removeAll(keepingCapacity: true)
+            var (steepest, slope): (Int32, Float) = (0, -1)
             for ny in max(0, y - 1)...min(height - 1, y + 1) {
                 for nx in max(0, x - 1)...min(width - 1, x + 1) where label[ny * width + nx] != 0 {
                     let found = root(label[ny * width + nx])
                     if !around.contains(found) { around.append(found) }
+                    let rise = elevation.values[ny * width + nx] - elevation.values[i]
+                    let own = nx != x && ny != y ? rise * Float(0.5).squareRoot() : rise
+                    if own > slope { (steepest, slope) = (found, own) }
                 }
             }
             guard let best = around.max(by: { summit[Int($0)] < summit[Int($1)] }) else {
@@ -43,7 +48,7 @@ public enum Watershed {
             for other in around where other != best {
                 if summit[Int(other)] - elevation.values[i] < dynamics { parent[Int(other)] = best }
             }
-            label[i] = best
+            label[i] = root(steepest)
         }
         var compact: [Int32: Int32] = [:]
         var labels = Plane<Int32>(width: width, height: height, repeating: 0)

@@ -37,6 +37,9 @@ struct TrainCommand: ParsableCommand {
     @Option(help: "ε of the loss.") var epsilon: Double?
     @Option(help: "σ² is multiplied by this in the denominator: pixels of one nucleus go together.") var clusterPixels:
         Double?
+    @Flag(
+        help: "Let the last network see images as clean as its teachers do, and without what the nuclei's shapes tell.")
+    var plainStudent = false
     @Flag(help: "Train a network without the fixed term for darkness.") var noDarknessPrior = false
     @Flag(help: "Leave the probabilities as they are instead of fitting a temperature to held-out coarse labels.")
     var noTemperature = false
@@ -100,6 +103,7 @@ struct TrainCommand: ParsableCommand {
         if let stainJitter { configuration.stainJitter = stainJitter }
         if let members { configuration.members = members }
         if noSelfTraining { configuration.selfTraining = false }
+        if plainStudent { configuration.plainStudent = true }
         if let widths { configuration.architecture.widths = widths.split(separator: ",").compactMap { Int($0) } }
         guard configuration.architecture.isPossible else {
             throw ValidationError("--widths must be 1 to 8 numbers between 1 and 1024.")

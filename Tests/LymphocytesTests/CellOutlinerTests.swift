@@ -37,7 +37,8 @@ struct CellOutlinerTests {
             0.5
         }
         try #require(found.count == 2)
-        #expect(abs(found[0].centroidX - 12) < 0.7 && abs(found[1].centroidX - 26) < 0.7)
+        #expect(abs(found[0].centroidX - 12) < 0.7, "\(found[0].centroidX)")
+        #expect(abs(found[1].centroidX - 26) < 0.7, "\(found[1].centroidX)")
     }
 
     /// Their common outline has no neck; only a light gap in the haematoxylin tells that they are two.
@@ -45,7 +46,8 @@ struct CellOutlinerTests {
         func isInside(_ x: Int, _ y: Int) -> Bool { (4..<34).contains(x) && (4..<18).contains(y) }
         let gap = cells(width: 40, height: 24, isInside: isInside) { x, _ in (17..<21).contains(x) ? 0.25 : 0.6 }
         try #require(gap.count == 2)
-        #expect(abs(gap[0].centroidX - 11.5) < 0.7 && abs(gap[1].centroidX - 26.5) < 0.7)
+        #expect(abs(gap[0].centroidX - 11.5) < 0.7, "\(gap[0].centroidX)")
+        #expect(abs(gap[1].centroidX - 26.5) < 0.7, "\(gap[1].centroidX)")
         let even = cells(width: 40, height: 24, isInside: isInside) { _, _ in 0.6 }
         #expect(even.count == 1)
     }

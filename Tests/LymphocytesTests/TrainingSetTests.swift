@@ -26,6 +26,33 @@ struct TrainingSetTests {
             priors: .defaultCurve(label: "lymphocyte", classCount: 10), coarseClasses: CoarseClasses())
     }
 
+    /// Teachers see the image as it is; a student's is spoilt, of the same place and turned the same way.
+    @Test func aStudentsImagesAreSpoiltAndItsTeachersAreNot() throws {
+        let plain = try set()
+        let spoilt = plain.forStudent(TrainingPreset.fast.lymphocytes(seed: 2).student)
+        let (before, after) = (
+            try plain.batch(step: 3, count: 2, seed: 5), try spoilt.batch(step: 3, count: 2, seed: 5)
+        )
+        #expect(before.teacherInput.isEmpty && before.evidence.isEmpty)
+        #expect(after.input != after.teacherInput && after.input.count == after.teacherInput.count)
+        let side = after.layout.imageSide
+        #expect(after.evidence.count == 2 * side * side)
+        // The spoilt image still shows the same nuclei: haematoxylin goes together pixel by pixel.
+        func hematoxylin(_ values: [Float]) -> [Double] {
+            let start = InputEncoding.rgbStains.hematoxylinChannel * side * side
+            return values[start..<(start + side * side)].map(Double.init)
+        }
+        let correlation = try #require(
+            Ranks.correlation(
+                hematoxylin(after.input), hematoxylin(after.teacherInput),
+                weights: [Double](repeating: 1, count: side * side)))
+        #expect(correlation > 0.8)
+        let validations = (
+            try plain.validationBatches().flatMap(\.input), try spoilt.validationBatches().flatMap(\.input)
+        )
+        #expect(validations.0 == validations.1, "what is held out stays as it is")
+    }
+
     /// The mask knows the truth: an offset of half a region, or x and y swapped, would ruin this.
     @Test func regionsLieWhereTheirLymphocytesAre() throws {
         let slide = try slide()

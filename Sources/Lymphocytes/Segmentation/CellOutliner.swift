@@ -33,7 +33,7 @@ public struct CellOutliner: Sendable {
 
     /// The settings that decide which cells are made of a given output.
     static let settings =
-        "least area \(defaultLeastArea) split depth \(defaultSplitDepth) relief \(hematoxylinHeight) \(reliefSmoothing)"
+        "least area \(defaultLeastArea) split depth \(defaultSplitDepth) relief \(hematoxylinHeight) \(reliefSmoothing) steepest"
 
     /// The cells of a component whose first value is the probability · 255 and whose second is haematoxylin OD · 100.
     public func cells(of component: PixelComponent) -> [CellRecord] {
