@@ -14,7 +14,7 @@ public struct CellOutliner: Sendable {
     /// A quarter of the smallest lymphocyte's cross-section (7 µm across: 38 µm²).
     public static let defaultLeastArea = 10.0
     /// Found on phantoms; see docs/decisions.md.
-    public static let defaultSplitDepth = 0.1
+    public static let defaultSplitDepth = 0.3
     /// So many µm of distance from the outline count as much as one OD of haematoxylin where touching nuclei are cut apart, and
     /// the standard deviation in µm by which both are smoothed. Found on CoNSeP slide a; see docs/decisions.md.
     static let hematoxylinHeight = 4.0
