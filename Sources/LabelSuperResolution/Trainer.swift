@@ -180,15 +180,14 @@ public final class Trainer {
         guard !networks.isEmpty else { return nil }
         let shape = input.shape
         return try withoutGradients {
-            let seen =
-                try batch.teacherInput.isEmpty
-                ? input : Tensor.from(batch.teacherInput, shape: shape, device: device)
+            let seen = try batch.teacherTensor(device: device) ?? input
             var sum: Tensor?
             for network in networks {
                 let probabilities = try network(seen, isTraining: false).logSoftmax(dimension: 1).exponential()
                 sum = try sum.map { try $0 + probabilities } ?? probabilities
             }
-            // A hair above 0, so that the logarithm is finite.
+            // Averages of saturated networks reach 0: the floor keeps their logarithm finite, and leaves to what else speaks for a
+            // label 14 units of log-odds to overcome, not 28.
             let found = try sum.map { try ($0 * (1 / Double(networks.count)) + 1e-6).logarithm() }
             guard let weight = configuration.evidenceWeight, weight != 0, !batch.evidence.isEmpty else { return found }
             let (labels, pixels) = (configuration.architecture.labels, shape[2] * shape[3])

@@ -1,26 +1,24 @@
 public import Torch
 
-/// How images are spoilt for a student, while its teachers see them as they are (noisy student, Xie et al. 2020): it must find
-/// the same cells in another scanner's picture.
+/// How a source of blocks spoils images for a student, while its teachers see them as they are (noisy student, Xie et al. 2020):
+/// it must find the same in a picture that was taken otherwise.
 public struct ImageNoise: Codable, Equatable, Sendable {
-    /// Takes the place of ``TrainingConfiguration/stainJitter``.
+    /// Takes the place of ``TrainingConfiguration/stainJitter``, 0 … 1.
     public var stainJitter: Double
-    /// Half of the images are smoothed by a Gaussian of up to so many pixels.
+    /// Half of the images are smoothed by a Gaussian whose standard deviation is drawn from 0 … this, in pixels.
     public var blur: Double
-    /// Values are raised to a power of 1 ± this.
+    /// Values of 0 … 1 are raised to a power drawn from 1 ± this; below 1.
     public var gamma: Double
-    /// Gaussian noise of up to so many levels of 255.
+    /// Gaussian noise is added whose standard deviation is drawn from 0 … this, in levels of 255.
     public var deviation: Double
 
     public init(stainJitter: Double, blur: Double, gamma: Double, deviation: Double) {
+        precondition(gamma < 1, "a power must stay above 0")
         self.stainJitter = stainJitter
         self.blur = blur
         self.gamma = gamma
         self.deviation = deviation
     }
-
-    /// See docs/decisions.md.
-    public static let student = ImageNoise(stainJitter: 0.45, blur: 1, gamma: 0.2, deviation: 6)
 }
 
 /// Everything that decides what a training run computes, besides its data.
@@ -71,15 +69,10 @@ public struct TrainingConfiguration: Codable, Equatable, Sendable {
     /// Stain augmentation: factors of haematoxylin and eosin are drawn from 1 ± this, offsets from ± a sixth of it.
     public var stainJitter: Double
     public var seed: UInt64
-    /// What a student's images suffer that its teachers' do not; nil for none.
+    /// What images suffer that the teachers' do not; nil for none.
     public var noise: ImageNoise?
     /// The weight of what the images' shapes tell beside the teachers: log-odds per unit of ``BlockBatch/evidence``; nil for 0.
     public var evidenceWeight: Double?
-    /// Whether students do without both; nil for no.
-    public var plainStudent: Bool?
-
-    /// See docs/decisions.md.
-    public static let studentEvidenceWeight = 20.0
 
     /// Takes another criterion, with that criterion's own weights unless others are given.
     public mutating func use(_ criterion: Criterion, coarseWeight: Double? = nil, fineWeight: Double? = nil) {
@@ -96,10 +89,17 @@ public struct TrainingConfiguration: Codable, Equatable, Sendable {
             .selfTraining(criterion.matching ?? StatisticsMatching()), coarseWeight: coarseWeight,
             fineWeight: fineWeight > 0 ? fineWeight : nil)
         settings.seed = seed &+ 1000
-        if plainStudent != true {
-            settings.noise = .student
-            settings.evidenceWeight = TrainingConfiguration.studentEvidenceWeight
+        return settings
+    }
+
+    /// The settings of a model that keeps a student of networks with these settings: theirs, with what was the student's alone.
+    public func keeping(_ student: TrainingConfiguration) -> TrainingConfiguration {
+        var settings = self
+        if case .statisticsMatching = criterion, let matching = student.criterion.matching {
+            settings.criterion = .statisticsMatching(matching)
         }
+        settings.noise = student.noise
+        settings.evidenceWeight = student.evidenceWeight
         return settings
     }
 

@@ -106,7 +106,16 @@ public struct ValidationMetrics: Codable, Equatable, Sendable {
 extension BlockBatch {
     /// The input on a device, channels innermost.
     func tensor(device: Device) throws(TorchError) -> Tensor {
-        try Tensor.from(input, shape: [count, channels, layout.imageSide, layout.imageSide], device: device)
+        try tensor(of: input, device: device)
+    }
+
+    /// What teachers see on a device, channels innermost; nil where they see the input.
+    func teacherTensor(device: Device) throws(TorchError) -> Tensor? {
+        try teacherInput.isEmpty ? nil : tensor(of: teacherInput, device: device)
+    }
+
+    private func tensor(of values: [Float], device: Device) throws(TorchError) -> Tensor {
+        try Tensor.from(values, shape: [count, channels, layout.imageSide, layout.imageSide], device: device)
             .channelsLast()
     }
 }

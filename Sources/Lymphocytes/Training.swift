@@ -19,6 +19,8 @@ public struct Training: Sendable {
     public var masks: URL?
     /// Fits a temperature to the held-out regions, so that probabilities are nearer to frequencies.
     public var fitsTemperature = true
+    /// See ``TrainingConfiguration/lymphocyteStudent(plain:)``.
+    public var plainStudent = false
     /// µm per level-0 pixel for slides that do not say it.
     public var givenScale: Double?
     public var device: Device = .cpu
@@ -59,6 +61,11 @@ public struct Training: Sendable {
         return try checked.run(steps: steps, resume: resume, priors: priors, classes: coarseClasses, report: report)
     }
 
+    /// The settings of the network that learns from the members.
+    private var student: TrainingConfiguration {
+        configuration.lymphocyteStudent(plain: plainStudent)
+    }
+
     private func run(
         steps: Int, resume: Bool, priors: LabelPriors, classes coarseClasses: CoarseClasses, report: (Event) -> Void
     ) throws -> Outcome {
@@ -83,7 +90,8 @@ public struct Training: Sendable {
             folder, set: set, priors: priors, steps: steps, resume: resume, report: report)
         let model = ModelDescription(
             architecture: configuration.architecture, labels: priors.labels, inputEncoding: encoding.rawValue,
-            micronsPerPixel: Training.micronsPerPixel, priors: priors, training: configuration, slides: set.summary,
+            micronsPerPixel: Training.micronsPerPixel, priors: priors,
+            training: configuration.selfTraining ? configuration.keeping(student) : configuration, slides: set.summary,
             steps: steps, temperature: temperature, validation: validation, quantizations: quantizations,
             versions: [
                 "graticule": GraticuleVersion.current, "libtorch": TorchRuntime.version,
@@ -125,7 +133,7 @@ public struct Training: Sendable {
             let teachers = try (1...members).flatMap {
                 try folder.member($0).networks(members: 1, architecture: configuration.architecture)
             }
-            try train(count, in: folder, settings: configuration.student, teachers: teachers)
+            try train(count, in: folder, settings: student, teachers: teachers)
         }
         let networks = try folder.networks(
             members: isStudent ? 1 : members, architecture: configuration.architecture)

@@ -16,3 +16,19 @@ extension TrainingPreset {
         return configuration
     }
 }
+
+extension TrainingConfiguration {
+    /// The settings of the network that learns from the members, for lymphocytes: it sees images as another scanner might have
+    /// given them, and its teachers' log-odds are raised by 20 for each OD of ``NucleusShape/roundness(of:)``. What each of the
+    /// two does is in docs/results/ablations.md.
+    ///
+    /// - Parameter plain: whether it does without both.
+    public func lymphocyteStudent(plain: Bool = false) -> TrainingConfiguration {
+        var settings = student
+        if !plain {
+            settings.noise = ImageNoise(stainJitter: 0.45, blur: 1, gamma: 0.2, deviation: 6)
+            settings.evidenceWeight = 20
+        }
+        return settings
+    }
+}

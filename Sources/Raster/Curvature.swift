@@ -1,9 +1,13 @@
 extension Plane where Element == Float {
     /// How sharply the plane, smoothed by `sigma` pixels, falls off from each pixel in the direction in which it falls off least.
     ///
-    /// The negative of the Hessian's larger eigenvalue, times σ² so that it does not depend on the scale: positive on round
-    /// summits as wide as σ · √2 on each side, about 0 on ridges, negative on passes and in valleys.
+    /// The negative of the Hessian's larger eigenvalue, times σ² so that it does not depend on the scale, in the plane's units:
+    /// positive on summits and highest on round ones of a radius of about σ · √2, about 0 on ridges, negative on passes and in
+    /// valleys. Edges are mirrored by the smoothing and repeated by the differences.
+    ///
+    /// - Parameter sigma: above 0.
     public func roundness(sigma: Double) -> Plane {
+        precondition(sigma > 0, "curvature needs a scale")
         let smooth = blurred(sigma: sigma)
         let scale = Float(sigma * sigma)
         var result = Plane(width: width, height: height, repeating: 0)

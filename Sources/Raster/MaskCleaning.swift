@@ -1,30 +1,46 @@
 extension Plane where Element == Bool {
-    /// The mask with every hole filled that does not reach the plane's edge; holes are 8-connected, as the mask is 4-.
-    public func withoutHoles() -> Plane<Bool> {
-        var outside = Plane<Bool>(width: width, height: height, repeating: false)
+    /// The mask with its holes filled; holes do not reach the plane's edge and are 8-connected, as the mask is 4-.
+    ///
+    /// - Parameter pixels: larger holes stay.
+    public func withoutHoles(ofAtMost pixels: Int = .max) -> Plane<Bool> {
+        var result = self
+        var isSeen = [Bool](repeating: false, count: values.count)
         var stack: [Int] = []
-        func visit(_ x: Int, _ y: Int) {
-            let i = y * width + x
-            if !values[i], !outside.values[i] {
-                outside.values[i] = true
-                stack.append(i)
+        /// Follows what is not set from a pixel, and calls with each.
+        func flood(from start: Int, _ body: (Int) -> Void) {
+            guard !values[start], !isSeen[start] else { return }
+            isSeen[start] = true
+            stack.append(start)
+            while let i = stack.popLast() {
+                body(i)
+                let (x, y) = (i % width, i / width)
+                for ny in Swift.max(0, y - 1)...Swift.min(height - 1, y + 1) {
+                    for nx in Swift.max(0, x - 1)...Swift.min(width - 1, x + 1) {
+                        let next = ny * width + nx
+                        if !values[next], !isSeen[next] {
+                            isSeen[next] = true
+                            stack.append(next)
+                        }
+                    }
+                }
             }
         }
+        guard width > 0, height > 0 else { return self }
         for x in 0..<width {
-            visit(x, 0)
-            visit(x, height - 1)
+            flood(from: x) { _ in }
+            flood(from: (height - 1) * width + x) { _ in }
         }
         for y in 0..<height {
-            visit(0, y)
-            visit(width - 1, y)
+            flood(from: y * width) { _ in }
+            flood(from: y * width + width - 1) { _ in }
         }
-        while let i = stack.popLast() {
-            let (x, y) = (i % width, i / width)
-            for ny in Swift.max(0, y - 1)...Swift.min(height - 1, y + 1) {
-                for nx in Swift.max(0, x - 1)...Swift.min(width - 1, x + 1) { visit(nx, ny) }
-            }
+        var hole: [Int] = []
+        for i in values.indices where !values[i] && !isSeen[i] {
+            hole.removeAll(keepingCapacity: true)
+            flood(from: i) { hole.append($0) }
+            if hole.count <= pixels { for pixel in hole { result.values[pixel] = true } }
         }
-        return outside.map { !$0 }
+        return result
     }
 
     /// The smallest part that holds every set pixel, and where it was; an empty mask stays as it is.

@@ -16,13 +16,14 @@ extension RGBImage {
         return result
     }
 
-    /// Each value v of 0 … 1 as v^exponent.
+    /// Each value v of 0 … 1 as v^exponent; the exponent is above 0.
     public func toned(exponent: Double) -> RGBImage {
+        precondition(exponent > 0, "a tone curve rises")
         let table = (0..<256).map { UInt8((255 * pow(Double($0) / 255, exponent)).rounded()) }
         return RGBImage(width: width, height: height, pixels: pixels.map { table[Int($0)] })
     }
 
-    /// With noise added to each value: `deviation` levels times a number that `normal` draws.
+    /// With noise added to each value: `deviation` levels of 255 times a finite number that `normal` draws.
     public func noisy(deviation: Double, normal: () -> Double) -> RGBImage {
         guard deviation > 0 else { return self }
         return RGBImage(

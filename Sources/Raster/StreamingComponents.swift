@@ -15,6 +15,23 @@ public struct PixelComponent: Equatable, Sendable {
 
     public var pixelCount: Int { values.count / 2 }
 
+    /// The smallest rectangle that holds all runs.
+    public var bounds: (columns: Range<Int32>, rows: Range<Int32>) {
+        guard let first = runs.first else { return (0..<0, 0..<0) }
+        var (columns, rows) = (first.columns, first.row..<(first.row + 1))
+        for run in runs {
+            columns = min(columns.lowerBound, run.columns.lowerBound)..<max(columns.upperBound, run.columns.upperBound)
+            rows = min(rows.lowerBound, run.row)..<max(rows.upperBound, run.row + 1)
+        }
+        return (columns, rows)
+    }
+
+    /// Whether its rectangle is too large to be worked on as an image: a thin ring may span the slide.
+    fileprivate var isSprawling: Bool {
+        let (columns, rows) = bounds
+        return columns.count * rows.count > StreamingComponents.mostBoundsPixels
+    }
+
     /// Whether it grew beyond ``StreamingComponents/mostPixels``; its pixels are not kept then.
     public internal(set) var isOversized = false
 
@@ -37,12 +54,14 @@ public struct StreamingComponents: Sendable {
     private var nextIdentifier = 0
     /// The row that the next call brings.
     public private(set) var nextRow: Int
-    /// Components so far that grew beyond ``mostPixels`` and were dropped.
+    /// Components so far that grew beyond ``mostPixels`` or ``mostBoundsPixels`` and were dropped.
     public private(set) var oversizedCount = 0
 
     /// The largest component that is kept: a square millimetre at 0.5 µm without a gap is no cluster of cells but a network
     /// or a threshold gone wrong, and must not take memory with the size of the slide.
     public static let mostPixels = 4_000_000
+    /// The largest rectangle of a component that is kept: 2 mm by 2 mm at 0.5 µm.
+    public static let mostBoundsPixels = 16_000_000
 
     public init(firstRow: Int = 0) {
         nextRow = firstRow
@@ -106,7 +125,11 @@ public struct StreamingComponents: Sendable {
         for run in frontier {
             let root = root(of: run.component)
             guard !stillOpen.contains(root), let component = open.removeValue(forKey: root) else { continue }
-            if component.isOversized { oversizedCount += 1 } else { closed.append(component) }
+            if component.isOversized || component.isSprawling {
+                oversizedCount += 1
+            } else {
+                closed.append(component)
+            }
         }
         frontier = current.map { ($0.columns, root(of: $0.component)) }
         // Every link has been followed by now; only the roots of the frontier are asked for again.

@@ -27,7 +27,7 @@ struct ExperimentCommand: ParsableCommand {
         @Option(help: "Only these methods, by name, separated by commas.") var only: String?
         @Option(
             help:
-                "Only these folds, by name, separated by commas: several processes may share --work, each with folds or methods of its own."
+                "Train on these folds only, by name, separated by commas: several processes may share --work, each with folds of its own."
         )
         var folds: String?
         @Option(
@@ -62,10 +62,11 @@ struct ExperimentCommand: ParsableCommand {
             var experiment = try LymphocyteExperiment(
                 data: URL(fileURLWithPath: data),
                 work: URL(fileURLWithPath: work).appendingPathComponent(study.rawValue),
-                folds: study.folds.filter { wantedFolds.isEmpty || wantedFolds.contains($0.name) },
+                folds: study.folds,
                 methods: study.methods.filter { wanted.isEmpty || wanted.contains($0.name) },
                 steps: steps)
             experiment.mostSeeds = seeds ?? .max
+            if !wantedFolds.isEmpty { experiment.trainedFolds = wantedFolds }
             let line = ProgressLine()
             let start = Date()
             var (done, isComplete) = (0, true)

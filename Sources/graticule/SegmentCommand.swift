@@ -35,7 +35,8 @@ struct SegmentCommand: ParsableCommand {
     @Flag(help: "Print the seconds that each stage took; table run has them in any case.") var profile = false
     @Option(help: "Side of a tile in working pixels, a multiple of 64.") var tile = 512
     @Option(help: "Least area of a cell in µm².") var leastArea = CellOutliner.defaultLeastArea
-    @Option(help: "How deep a neck must be to cut touching cells apart, µm.") var splitDepth = CellOutliner
+    @Option(help: "How deep the pass between touching cells must be to cut them apart, µm.") var splitDepth =
+        CellOutliner
         .defaultSplitDepth
 
     func validate() throws {

@@ -38,8 +38,9 @@ struct TrainCommand: ParsableCommand {
     @Option(help: "σ² is multiplied by this in the denominator: pixels of one nucleus go together.") var clusterPixels:
         Double?
     @Flag(
-        help: "Let the last network see images as clean as its teachers do, and without what the nuclei's shapes tell.")
-    var plainStudent = false
+        help:
+            "Let the network that learns from the others see images as clean as they do, and without what the nuclei's shapes tell."
+    ) var plainStudent = false
     @Flag(help: "Train a network without the fixed term for darkness.") var noDarknessPrior = false
     @Flag(help: "Leave the probabilities as they are instead of fitting a temperature to held-out coarse labels.")
     var noTemperature = false
@@ -49,7 +50,11 @@ struct TrainCommand: ParsableCommand {
             "Colour labels all pixels of a region but the darkest this multiple of its expected share; 0 for --color-labels everywhere."
     )
     var colorDarkest: Double?
-    @Option(help: "Stain augmentation, ± this share (0 … 1).") var stainJitter: Double?
+    @Option(
+        help:
+            "Stain augmentation, ± this share (0 … 1); what learns from several networks has its own, unless --plain-student."
+    )
+    var stainJitter: Double?
     @Option(help: "Networks to train; another one learns what they find, or with --no-self-training they are averaged.")
     var members: Int?
     @Flag(help: "Keep the networks themselves, averaged, instead of the one that learns from them.")
@@ -103,8 +108,10 @@ struct TrainCommand: ParsableCommand {
         if let stainJitter { configuration.stainJitter = stainJitter }
         if let members { configuration.members = members }
         if noSelfTraining { configuration.selfTraining = false }
-        if plainStudent { configuration.plainStudent = true }
         if let widths { configuration.architecture.widths = widths.split(separator: ",").compactMap { Int($0) } }
+        guard configuration.selfTraining || !plainStudent else {
+            throw ValidationError("--plain-student is about the network that learns from others; here there is none.")
+        }
         guard configuration.architecture.isPossible else {
             throw ValidationError("--widths must be 1 to 8 numbers between 1 and 1024.")
         }
@@ -120,6 +127,7 @@ struct TrainCommand: ParsableCommand {
         training.exclude = names(exclude)
         training.masks = masks.map { URL(fileURLWithPath: $0) }
         training.fitsTemperature = !noTemperature
+        training.plainStudent = plainStudent
         training.givenScale = mpp
         training.device = try Device(device)
         training.priors = try priors.map { try LabelPriors(contentsOf: URL(fileURLWithPath: $0)) }

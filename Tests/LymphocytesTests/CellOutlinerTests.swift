@@ -1,3 +1,4 @@
+import Foundation
 import Raster
 import ResultStore
 import Testing
@@ -6,13 +7,14 @@ import Testing
 @testable import WholeSlide
 
 struct CellOutlinerTests {
-    private let outliner = CellOutliner(
-        frame: WorkingFrame(micronsPerPixel: 0.5, level0PerPixel: 1, level0Width: 1000, level0Height: 1000))
-
     /// The cells of a picture: its mask, and the haematoxylin OD of each pixel.
     private func cells(
-        width: Int, height: Int, isInside: (Int, Int) -> Bool, hematoxylin: (Int, Int) -> Double
+        width: Int, height: Int, micronsPerPixel: Double = 0.5, isInside: (Int, Int) -> Bool,
+        hematoxylin: (Int, Int) -> Double
     ) -> [CellRecord] {
+        let outliner = CellOutliner(
+            frame: WorkingFrame(
+                micronsPerPixel: micronsPerPixel, level0PerPixel: 1, level0Width: 1000, level0Height: 1000))
         var runs = PixelRuns(x: 0)
         for y in 0..<height {
             let row = (0..<width).map { isInside($0, y) ? UInt8(200) : 0 }
@@ -50,6 +52,63 @@ struct CellOutlinerTests {
         #expect(abs(gap[1].centroidX - 26.5) < 0.7, "\(gap[1].centroidX)")
         let even = cells(width: 40, height: 24, isInside: isInside) { _, _ in 0.6 }
         #expect(even.count == 1)
+    }
+
+    /// Twice as fine, the same tissue gives the same cells.
+    @Test func cuttingDependsOnMicrometersNotOnPixels() throws {
+        let found = cells(width: 80, height: 48, micronsPerPixel: 0.25) { x, y in
+            (8..<68).contains(x) && (8..<36).contains(y)
+        } hematoxylin: { x, _ in
+            (34..<42).contains(x) ? 0.25 : 0.6
+        }
+        try #require(found.count == 2)
+        #expect(abs(found[0].centroidX - 23) < 1.4, "\(found[0].centroidX)")
+        let shallow = cells(width: 60, height: 40, micronsPerPixel: 0.25) { x, y in
+            isInDisc(x, y, at: (20, 20), radius: 12) || isInDisc(x, y, at: (27, 20), radius: 12)
+        } hematoxylin: { _, _ in
+            0.5
+        }
+        #expect(shallow.count == 1, "a notch of a pixel or two is no neck")
+    }
+
+    /// What lies outside the outline has no stain that is known; were it taken for 0, a darker slide would be cut at shallower necks.
+    @Test(arguments: [14.0, 16, 18, 20, 22]) func anEvenStainCutsNowhereElse(distance: Double) {
+        func found(_ stain: Double) -> [Double] {
+            cells(width: 48, height: 24) {
+                isInDisc($0, $1, at: (12, 12), radius: 9) || isInDisc($0, $1, at: (12 + distance, 12), radius: 9)
+            } hematoxylin: { _, _ in
+                stain
+            }
+            .map(\.centroidX)
+        }
+        #expect(found(0.2) == found(2.2))
+    }
+
+    /// A pale vesicle may fall below the threshold, and leaves one nucleus with its whole area.
+    @Test func aVesicleDoesNotCutItsNucleus() throws {
+        let found = cells(width: 32, height: 22) { x, y in
+            let (u, v) = ((Double(x) - 15.5) / 12, (Double(y) - 10.5) / 7)
+            return u * u + v * v <= 1 && !((15...16).contains(x) && (10...11).contains(y))
+        } hematoxylin: { _, _ in
+            0.6
+        }
+        try #require(found.count == 1)
+        #expect(abs(found[0].areaSquareMicrons - .pi * 12 * 7 / 4) < 2)
+        #expect(abs(found[0].meanHematoxylin - 0.6) < 1e-6, "holes count to the area, not to the means")
+    }
+
+    /// What a ring of nuclei surrounds belongs to none of them.
+    @Test func theInsideOfARingIsNoCell() {
+        let found = cells(width: 120, height: 120) { x, y in
+            (0..<12).contains { i in
+                let angle = Double(i) * .pi / 6
+                return isInDisc(x, y, at: (60 + 30 * cos(angle), 60 + 30 * sin(angle)), radius: 8.2)
+            }
+        } hematoxylin: { _, _ in
+            0.6
+        }
+        #expect(found.count == 12)
+        #expect(found.allSatisfy { abs($0.areaSquareMicrons - .pi * 8.2 * 8.2 / 4) < 8 })
     }
 
     /// A nucleus is not cut because its chromatin is grainy.

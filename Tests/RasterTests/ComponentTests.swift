@@ -119,6 +119,26 @@ struct ComponentTests {
         #expect(components.oversizedCount == 1)
     }
 
+    /// A thin ring has few pixels and a rectangle as wide as the slide.
+    @Test func aComponentThatSprawlsIsDropped() {
+        let width = 4100
+        var frame = [UInt8](repeating: 0, count: width)
+        for x in [0, 1, width - 2, width - 1] { frame[x] = 200 }
+        var withSquare = frame
+        for x in 100..<106 { withSquare[x] = 200 }
+        let edge = runs(Plane(width: width, height: 1, values: [UInt8](repeating: 200, count: width)), borders: [])
+        let sides = runs(Plane(width: width, height: 1, values: frame), borders: [])
+        let sidesAndSquare = runs(Plane(width: width, height: 1, values: withSquare), borders: [])
+        var components = StreamingComponents()
+        var closed = components.append(edge, row: 0)
+        for y in 1..<4100 {
+            closed += components.append((10..<16).contains(y) ? sidesAndSquare : sides, row: 0)
+        }
+        closed += components.append(edge, row: 0) + components.finish()
+        #expect(closed.map(\.pixelCount) == [36])
+        #expect(components.oversizedCount == 1)
+    }
+
     @Test func aProgressMarkCutOffIsRefused() throws {
         var components = StreamingComponents()
         let row = [UInt8](repeating: 200, count: 9)
@@ -148,6 +168,28 @@ struct ComponentTests {
         }
     }
 
+    /// A pixel beside two catchments belongs to the one to which it rises more steeply, not to the higher one.
+    @Test func pixelsJoinTheSteepestNeighbour() {
+        // Two summits of 10 and 6. The fourth column is the pass; above and below it the ground rises to the right only.
+        let rows: [[Float]] = [
+            [8, 7, 4, 3.5, 5, 5.5, 4],
+            [9, 10, 5, 2, 5, 6, 5],
+            [8, 7, 4, 3.5, 5, 5.5, 4],
+        ]
+        let elevation = Plane(width: 7, height: 3, values: rows.flatMap(\.self))
+        let mask = Plane(width: 7, height: 3, repeating: true)
+        let (labels, count) = Watershed.catchments(of: elevation, in: mask, dynamics: 1)
+        #expect(count == 2)
+        let right = labels[5, 1]
+        #expect(labels[3, 0] == right && labels[3, 2] == right, "they rise by 1.5 to the right, by 0.5 to the left")
+        #expect(labels[2, 1] == labels[1, 1] && labels[4, 1] == right)
+        // A diagonal is longer: 2 up over √2 is less steep than 1.5 up over 1.
+        let corner = Plane<Float>(width: 3, height: 2, values: [6, 0, 0, 0, 4, 5.5])
+        let ground = Plane(width: 3, height: 2, values: [true, false, false, false, true, true])
+        let (corners, _) = Watershed.catchments(of: corner, in: ground, dynamics: 1)
+        #expect(corners[1, 1] == corners[2, 1] && corners[1, 1] != corners[0, 0])
+    }
+
     @Test func distancesAreExact() {
         let plane = mask(width: 23, height: 19, seed: 3).map { $0 > 60 }
         let found = plane.distanceToBackground()
@@ -167,6 +209,8 @@ struct ComponentTests {
     @Test func holesAreFilledAndTheLargestPartIsKept() {
         let ring = Plane(width: 5, height: 4, values: "####.#..#.####......#".map { $0 == "#" }.dropLast())
         #expect(ring.withoutHoles().values.filter { $0 }.count == 12)
+        #expect(ring.withoutHoles(ofAtMost: 2).values.filter { $0 }.count == 12)
+        #expect(ring.withoutHoles(ofAtMost: 1) == ring)
         let parts = Plane(width: 4, height: 2, values: [true, false, true, true, false, false, true, true])
         #expect(parts.largestComponent().values == [false, false, true, true, false, false, true, true])
     }

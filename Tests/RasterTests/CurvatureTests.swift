@@ -28,9 +28,29 @@ struct CurvatureTests {
         #expect(abs(ridge[40, 40]) < 0.03 * summit[40, 40])
     }
 
+    /// Rows and columns are not exchanged, and the border invents no summit.
+    @Test func anOblongPlaneHasItsSummitWhereItIs() {
+        let (width, height) = (60, 30)
+        let values = (0..<(width * height)).map { i in
+            let (x, y) = (Double(i % width) - 44, Double(i / width) - 12)
+            return Float(exp(-(x * x + y * y) / 32))
+        }
+        let round = Plane(width: width, height: height, values: values).roundness(sigma: 3)
+        let highest = round.values.indices.max { round.values[$0] < round.values[$1] }
+        #expect(highest == 12 * width + 44)
+        let slope = Plane(width: width, height: height, values: (0..<(width * height)).map { Float($0 % width) })
+        #expect(slope.roundness(sigma: 3).values.allSatisfy { $0 < 0.05 * 60 })
+    }
+
     @Test func scannersDifferencesLeaveAnEvenImageEven() {
         let image = RGBImage(width: 40, height: 30, filledWith: (200, 120, 30))
         #expect(image.blurred(sigma: 1.3) == image)
+        var dot = image
+        dot[20, 15] = (0, 120, 30)
+        let soft = dot.blurred(sigma: 1.3)
+        // 1 / (2πσ²) of 200 levels in the middle, the rest around it.
+        #expect(abs(Int(soft[20, 15].0) - 181) <= 1 && soft[20, 15].1 == 120)
+        #expect(soft[22, 15].0 < 200 && soft[22, 15].0 > soft[20, 15].0)
         #expect(image.toned(exponent: 1) == image)
         #expect(image.toned(exponent: 2)[3, 3] == (157, 56, 4))
         var sign = -1.0

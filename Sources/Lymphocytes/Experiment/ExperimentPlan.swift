@@ -133,6 +133,9 @@ public struct ExperimentMethod: Sendable {
         },
         ExperimentMethod(
             name: "sr-self", title: "SR, self-trained (`fast`)", seeds: 3, kind: .student(of: "sr", teachers: 3)),
+        ExperimentMethod(
+            name: "sr-self-plain", title: "SR, self-trained, plain student", seeds: 3,
+            kind: .student(of: "sr", teachers: 3) { ($0.noise, $0.evidenceWeight) = (nil, nil) }),
         network("sr-paper", "SR, σ² of single pixels (paper)") {
             $0.criterion = .statisticsMatching(StatisticsMatching(epsilon: 0.03, logWeight: 0.3))
         },
@@ -140,6 +143,10 @@ public struct ExperimentMethod: Sendable {
         ExperimentMethod(name: "hr-pair", title: "HR, two networks averaged", seeds: 3, kind: .pair(of: "hr")),
         network("sr-true-priors", "SR, true priors", priors: .masks) { _ in },
     ]
+
+    static func named(_ name: String) -> ExperimentMethod? {
+        (comparison + ablations).first { $0.name == name }
+    }
 
     /// How much SR suffers where η is misjudged.
     public static let robustness: [ExperimentMethod] = [
@@ -172,6 +179,15 @@ public struct ExperimentMethod: Sendable {
                 $0.criterion = .selfTraining(earlierMatching)
                 ($0.noise, $0.evidenceWeight) = (nil, nil)
             })
+    }
+
+    /// A student of networks as `fast` trains them now, with a change.
+    private static func student(
+        _ name: String, _ title: String, seeds: Int = 2, of method: String = "cluster-150",
+        change: @escaping @Sendable (inout TrainingConfiguration) -> Void
+    ) -> ExperimentMethod {
+        ExperimentMethod(
+            name: name, title: title, seeds: seeds, kind: .student(of: method, teachers: 3, change: change))
     }
 
     /// Changes of the `fast` preset, one at a time (METHOD §4).
@@ -224,8 +240,14 @@ public struct ExperimentMethod: Sendable {
         earlierStudent("self", "self-training on two networks", seeds: 2, of: "base", teachers: 2),
         earlierStudent("self-three", "self-training on three networks", of: "base", teachers: 3),
         earlierStudent("self-again", "self-training on two self-trained networks", of: "self", teachers: 2),
-        ExperimentMethod(
-            name: "self-now", title: "self-training on three networks with σ² × 150 (`fast` now)", seeds: 1,
-            kind: .student(of: "cluster-150", teachers: 3)),
+        student("self-plain", "self-training on three networks with σ² × 150") {
+            ($0.noise, $0.evidenceWeight) = (nil, nil)
+        },
+        student("self-noise", "the same, the student sees spoilt images") { $0.evidenceWeight = nil },
+        student("self-round", "the same, teachers weighed with roundness instead") { $0.noise = nil },
+        student("self-both", "both (`fast` now)", seeds: 3) { _ in },
+        student("self-twice", "spoilt images, self-training on three such students", seeds: 1, of: "self-both") {
+            $0.evidenceWeight = nil
+        },
     ]
 }

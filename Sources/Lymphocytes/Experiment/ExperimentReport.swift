@@ -65,7 +65,7 @@ public struct ExperimentReport: Sendable {
             : ["# What moves the AUC: changes of the preset `fast`"]
         lines += [
             "", "Command: `\(command)`. \(date), \(machine). Seeds from \(experiment.firstSeed).",
-            "Every network: preset `fast`, \(experiment.members) network of \(experiment.steps) steps, priors from counts of five regions a class unless a row says otherwise.",
+            "Every network: preset `fast` but for what its row says, \(experiment.members) network of \(experiment.steps) steps, priors from counts of five regions a class. Training times are each run's own, with what else ran beside it.",
         ]
         lines += study == .comparison ? comparison() : ablations()
         let open = experiment.jobs.filter { experiment.result($0) == nil }.map { "`\($0.name)`" }
@@ -89,6 +89,7 @@ public struct ExperimentReport: Sendable {
 
     private func comparison() -> [String] {
         var lines = [
+            "Settings: `fast` as [ablations.md](ablations.md) has it; docs/decisions.md says what of these two slides was known when.",
             "AUC (disc) on the patches of a slide that was not trained on; where a row has several seeds, their mean, and the 95 % interval (DeLong) of the first.",
             "Natural: all nuclei as they come. Hard: each lymphocyte beside an equally dark nucleus that is none. The rows marked 4-fold were trained on patches of the very set that scores them, cross-validated.",
         ]
@@ -233,7 +234,8 @@ public struct ExperimentReport: Sendable {
 
     private func ablations() -> [String] {
         var lines = [
-            "Trained on consep-b and consep-c, scored on all nuclei of consep-a, which is no test slide of the comparison. Hard: pairs of equally dark nuclei. One change at a time, mostly with one seed: differences of a few hundredths are noise. Settings were chosen by this table and its forerunners (docs/decisions.md).",
+            "Trained on consep-b and consep-c, scored on all nuclei of consep-a, which is no test slide of the comparison. Hard: pairs of equally dark nuclei. Settings were chosen by this table and its forerunners (docs/decisions.md).",
+            "The first row is the preset before σ² × 150 and self-training; each row below changes one thing of it, the rows of self-training what they say. Mostly one seed: differences of a few hundredths are noise.",
             "",
             "| change | all nuclei, disc | hard, disc | pixel AUC | cell F1 (P, R) | held-out correlation | training | seeds |",
             "|---|---|---|---|---|---|---|---|",

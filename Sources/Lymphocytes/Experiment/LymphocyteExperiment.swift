@@ -52,6 +52,8 @@ public struct LymphocyteExperiment: Sendable {
     public var members = 1
     /// No method is run with more seeds than this.
     public var mostSeeds = Int.max
+    /// Names of the folds whose jobs ``run(report:)`` does; nil for all. A report is of all.
+    public var trainedFolds: Set<String>?
     /// Seeds of a method are this and those that follow.
     public var firstSeed: UInt64 = 1
 
@@ -85,16 +87,21 @@ public struct LymphocyteExperiment: Sendable {
         try self.data.check(folds)
     }
 
-    /// Methods with several seeds first, since others are made of their networks; each method's first seed before its second.
+    /// Methods with several seeds first, those that are made of others' networks after these; each method's first seed before its
+    /// second.
     public var jobs: [Job] {
-        func isMade(_ method: ExperimentMethod) -> Bool {
-            if case .network = method.kind { false } else { true }
+        /// How many trainings follow each other until it is done.
+        func depth(_ method: ExperimentMethod) -> Int {
+            switch method.kind {
+            case .network, .mixture, .rival: 0
+            case .blend: 1
+            case .pair(let part), .student(let part, _, _): ExperimentMethod.named(part).map { 1 + depth($0) } ?? 1
+            }
         }
         let most = min(mostSeeds, methods.map(\.seeds).max() ?? 0)
-        let groups = [
-            methods.filter { $0.seeds > 1 && !isMade($0) }, methods.filter { $0.seeds > 1 && isMade($0) },
-            methods.filter { $0.seeds == 1 },
-        ]
+        let groups =
+            (0...2).map { level in methods.filter { $0.seeds > 1 && depth($0) == level } }
+            + [methods.filter { $0.seeds == 1 }]
         return groups.flatMap { group in (0..<most).map { (group, $0) } }.flatMap { group, round in
             group.filter { $0.seeds > round }.flatMap { method in
                 folds.filter { method.folds?.contains($0.name) ?? true }
@@ -116,27 +123,53 @@ public struct LymphocyteExperiment: Sendable {
 
     /// How cells are made; rivals score patches and have none.
     private func scoring(_ job: Job) -> String? {
-        if case .rival = job.method.kind { nil } else { CellOutliner.settings }
+        if case .rival = job.method.kind { nil } else { CellOutliner.settings() }
     }
 
-    /// Settings, priors, slides, steps and program of a job.
-    private func identity(_ job: Job) throws -> String {
+    /// The settings of the network that a job trains; the preset's for what is no network.
+    private func configuration(of job: Job) throws -> TrainingConfiguration {
         var configuration = TrainingPreset.fast.lymphocytes(seed: job.seed)
-        var source = ExperimentMethod.PriorSource.counts
-        if case .network(let change, let own) = job.method.kind {
+        switch job.method.kind {
+        case .network(let change, _):
             configuration.members = members
             configuration.selfTraining = false
             try change(&configuration)
-            source = own
-        }
-        if case .student(_, _, let change) = job.method.kind {
-            configuration = configuration.student
+        case .student(_, _, let change):
+            configuration = configuration.lymphocyteStudent()
             change(&configuration)
+        case .mixture, .blend, .pair, .rival: break
         }
+        return configuration
+    }
+
+    /// The jobs whose networks a job is made of.
+    private func parts(of job: Job) throws -> [Job] {
+        let (name, wanted): (String, Int)
+        switch job.method.kind {
+        case .network, .mixture, .rival: return []
+        case .blend: (name, wanted) = ("sr", 1)
+        case .pair(let method): (name, wanted) = (method, 2)
+        case .student(let method, let teachers, _): (name, wanted) = (method, teachers)
+        }
+        guard let method = ExperimentMethod.named(name), method.seeds >= wanted else {
+            throw WorkError(.input, "'\(job.method.name)' needs \(wanted) networks of '\(name)'")
+        }
+        // The seed after the last of the method is its first.
+        return (0..<UInt64(wanted)).map {
+            Job(
+                method: method, fold: job.fold, seed: firstSeed + (job.seed - firstSeed + $0) % UInt64(method.seeds))
+        }
+    }
+
+    /// Settings, priors, slides, steps and program of a job, and of those that it is made of.
+    func identity(_ job: Job) throws -> String {
+        var source = ExperimentMethod.PriorSource.counts
+        if case .network(_, let own) = job.method.kind { source = own }
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys]
         var fingerprint = Fingerprint()
-        fingerprint.add(try encoder.encode(configuration))
+        fingerprint.add(try encoder.encode(try configuration(of: job)))
+        for part in try parts(of: job) { fingerprint.add(try identity(part).utf8) }
         fingerprint.add(try Data(contentsOf: data.counts(job.fold)))
         fingerprint.add(
             "\(job.name) \(job.method.kindName) \(source) \(steps) \(job.fold.training) \(GraticuleVersion.current)"
@@ -148,7 +181,7 @@ public struct LymphocyteExperiment: Sendable {
     ///
     /// - Returns: whether all is done.
     public func run(report: (Event) -> Void) throws -> Bool {
-        let open = jobs.filter { result($0) == nil }
+        let open = jobs.filter { trainedFolds?.contains($0.fold.name) ?? true && result($0) == nil }
         var isComplete = true
         for (index, job) in open.enumerated() {
             report(.begun(job, number: index + 1, of: open.count))
@@ -177,7 +210,7 @@ public struct LymphocyteExperiment: Sendable {
     ///
     /// - Returns: the seconds of a training with the same settings that is complete, and was scored in another way.
     private func prepareFolder(_ job: Job) throws -> Double? {
-        let file = folder(job).appendingPathComponent("identity.txt")
+        let file = identityFile(job)
         let wanted = try identity(job)
         if let found = try? String(contentsOf: file, encoding: .utf8), found != wanted {
             try FileManager.default.removeItem(at: folder(job))
@@ -189,17 +222,44 @@ public struct LymphocyteExperiment: Sendable {
         return old?.identity == wanted ? old?.trainingSeconds : nil
     }
 
+    private func identityFile(_ job: Job) -> URL { folder(job).appendingPathComponent("identity.txt") }
+
+    private func modelFolder(_ job: Job) -> ModelFolder {
+        ModelFolder(folder(job).appendingPathComponent("model", isDirectory: true))
+    }
+
+    /// - Throws: ``WorkError`` where a job that this one is made of is not trained with the settings that are asked for now.
+    private func checkParts(of job: Job) throws {
+        for part in try parts(of: job) {
+            let found = try? String(contentsOf: identityFile(part), encoding: .utf8)
+            guard try found == identity(part), (try? modelFolder(part).readDescription()) != nil else {
+                throw WorkError(
+                    .input, "\(job.name) is made of \(part.name), which is not trained with these settings yet")
+            }
+        }
+    }
+
+    /// The networks that a job is made of.
+    private func networks(for job: Job) throws -> [UNet] {
+        try parts(of: job).flatMap { part in
+            let description = try modelFolder(part).readDescription()
+            return try modelFolder(part).networks(
+                members: description.members, architecture: description.architecture)
+        }
+    }
+
     private func run(_ job: Job, progress: (String) -> Void) throws -> ExperimentResult {
         switch job.method.kind {
         case .rival(let rival): return try score(rival, job: job)
-        case .network(let change, let source):
+        case .network(_, let source):
             let start = Date()
-            let model = try train(job, change: change, source: source, progress: progress)
+            let model = try train(job, source: source, progress: progress)
             let seconds = Date().timeIntervalSince(start)
             var result = try score(model, job: job)
             result.trainingSeconds = seconds
             return result
         case .mixture, .blend, .pair, .student:
+            try checkParts(of: job)
             let start = Date()
             let model = try madeModel(job, progress: progress)
             let seconds = Date().timeIntervalSince(start)
@@ -223,16 +283,11 @@ public struct LymphocyteExperiment: Sendable {
     }
 
     private func train(
-        _ job: Job, change: (inout TrainingConfiguration) throws -> Void, source: ExperimentMethod.PriorSource,
-        progress: (String) -> Void
+        _ job: Job, source: ExperimentMethod.PriorSource, progress: (String) -> Void
     ) throws -> SegmentationModel {
-        let output = folder(job).appendingPathComponent("model", isDirectory: true)
-        var configuration = TrainingPreset.fast.lymphocytes(seed: job.seed)
-        configuration.members = members
-        configuration.selfTraining = false
-        try change(&configuration)
+        let output = modelFolder(job).url
         var training = Training(
-            slides: data.slides, heatmaps: data.heatmaps, output: output, configuration: configuration)
+            slides: data.slides, heatmaps: data.heatmaps, output: output, configuration: try configuration(of: job))
         training.only = Set(job.fold.training)
         training.masks = data.masks
         training.priors = try priors(job.fold, source: source)
@@ -250,7 +305,7 @@ public struct LymphocyteExperiment: Sendable {
 
     /// What is no network of its own: the self-similarity posterior, alone or times the network of `sr`, or a pair.
     private func madeModel(_ job: Job, progress: (String) -> Void) throws -> SegmentationModel {
-        let configuration = TrainingPreset.fast.lymphocytes(seed: job.seed)
+        let configuration = try configuration(of: job)
         let priors = try priors(job.fold, source: .counts)
         let encoding = InputEncoding.rgbStains
         let slides = try job.fold.training.map {
@@ -258,30 +313,32 @@ public struct LymphocyteExperiment: Sendable {
                 data.slide($0), heatmaps: data.heatmaps, micronsPerPixel: Training.micronsPerPixel, givenScale: nil,
                 coarseClasses: CoarseClasses())
         }
+        // Students share the regions of their first teacher, held out and not, as in `train`.
+        let preset = TrainingPreset.fast.lymphocytes(seed: job.seed)
         let set = try TrainingSet(
-            slides: slides, encoding: encoding, configuration: configuration, priors: priors,
+            slides: slides, encoding: encoding, configuration: preset, priors: priors,
             coarseClasses: CoarseClasses())
         let (network, temperature) = try madeNetwork(job, set: set, priors: priors, progress: progress)
         let validation = try ValidationMetrics.measure(network, batches: set.validationBatches(), priors: priors)
+        let described = if case .student = job.method.kind { preset.keeping(configuration) } else { preset }
         let description = ModelDescription(
             architecture: configuration.architecture, labels: priors.labels, inputEncoding: encoding.rawValue,
-            micronsPerPixel: Training.micronsPerPixel, priors: priors, training: configuration, slides: set.summary,
+            micronsPerPixel: Training.micronsPerPixel, priors: priors, training: described, slides: set.summary,
             steps: steps, temperature: temperature, validation: validation,
             quantizations: try quantizations(job, set: set, threshold: validation?.threshold ?? 0.5), versions: [:])
-        let folder = folder(job).appendingPathComponent("model", isDirectory: true)
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        try AtomicFile.write(try JSONEncoder().encode(description), to: ModelFolder(folder).description)
+        let folder = modelFolder(job)
+        try folder.create()
+        try AtomicFile.write(try JSONEncoder().encode(description), to: folder.description)
         return SegmentationModel(
-            network: network, description: description, encoding: encoding, fingerprint: job.name, folder: folder)
+            network: network, description: description, encoding: encoding, fingerprint: job.name, folder: folder.url)
     }
 
     /// A student's scales for inference in bytes, so that its folder is a model like any other; nil for what is no network.
     private func quantizations(_ job: Job, set: TrainingSet, threshold: Double) throws -> [Quantization]? {
         guard case .student = job.method.kind else { return nil }
-        let folder = ModelFolder(folder(job).appendingPathComponent("model", isDirectory: true))
-        let architecture = TrainingPreset.fast.lymphocytes(seed: job.seed).architecture
         let batches = try set.validationBatches()
-        return try folder.networks(members: 1, architecture: architecture).compactMap {
+        let networks = try modelFolder(job).networks(members: 1, architecture: configuration(of: job).architecture)
+        return try networks.compactMap {
             try Quantization.calibrate($0, batches: batches, threshold: threshold)
         }
     }
@@ -289,35 +346,18 @@ public struct LymphocyteExperiment: Sendable {
     private func madeNetwork(
         _ job: Job, set: TrainingSet, priors: LabelPriors, progress: (String) -> Void
     ) throws -> (network: any SegmentationNetwork, temperature: Double) {
-        func model(_ method: String, seed: UInt64) -> URL {
-            work.appendingPathComponent("\(job.fold.name)/\(method)-\(seed)/model", isDirectory: true)
-        }
-        func networks(of method: String, count wanted: Int) throws -> [UNet] {
-            // The seed after the last of the method is its first.
-            let all = ExperimentMethod.comparison + ExperimentMethod.ablations
-            let count = UInt64(all.first { $0.name == method }?.seeds ?? 1)
-            guard count >= wanted else {
-                throw WorkError(.input, "'\(method)' has \(count) seeds, \(wanted) are needed")
-            }
-            return try (0..<UInt64(wanted)).map { firstSeed + (job.seed - firstSeed + $0) % count }.flatMap { seed in
-                let folder = ModelFolder(model(method, seed: seed))
-                let description = try folder.readDescription()
-                return try folder.networks(members: description.members, architecture: description.architecture)
-            }
-        }
         switch job.method.kind {
-        case .pair(let method):
-            let members = try networks(of: method, count: 2)
+        case .pair:
+            let members = try networks(for: job)
             let temperature = try TemperatureScaling.fit(
                 TorchSegmentationNetwork(members), batches: set.validationBatches(), priors: priors)
             return (TorchSegmentationNetwork(members, temperature: temperature), temperature)
-        case .student(let method, let teachers, let change):
-            var configuration = TrainingPreset.fast.lymphocytes(seed: job.seed).student
-            change(&configuration)
+        case .student:
+            let configuration = try configuration(of: job)
             let trainer = try Trainer(
                 configuration: configuration, priors: priors, source: set.forStudent(configuration),
-                teachers: networks(of: method, count: teachers))
-            let own = ModelFolder(folder(job).appendingPathComponent("model", isDirectory: true))
+                teachers: networks(for: job))
+            let own = modelFolder(job)
             try own.create()
             try trainer.train(into: own, steps: steps, resume: true, preview: { _, _ in }) { step in
                 guard step.step % Trainer.interval == 0 else { return }
@@ -336,7 +376,9 @@ public struct LymphocyteExperiment: Sendable {
         ) { progress("mixture, round \($0) of \($1)") }
         let mixture = try MixtureNetwork(posterior)
         guard case .blend = job.method.kind else { return (mixture, 1) }
-        let network = try SegmentationModel(model("sr", seed: job.seed), engine: .oneDNN(.float32)).network
+        // Its temperature, too, is that network's.
+        guard let part = try parts(of: job).first else { return (mixture, 1) }
+        let network = try SegmentationModel(modelFolder(part).url, engine: .oneDNN(.float32)).network
         return (BlendedNetwork(network, mixture, weight: 0.5), 1)
     }
 
@@ -378,7 +420,7 @@ public struct LymphocyteExperiment: Sendable {
             result.darkness = ["natural": nuclei.darkness]
         }
         result.cells = try cellScore(model, job: job, truth: truth, splitDepth: CellOutliner.defaultSplitDepth)
-        if ["sr", "sr-pair", "sr-self", "base", "self-now"].contains(job.method.name) {
+        if ["sr", "sr-pair", "sr-self", "base", "self-both"].contains(job.method.name) {
             // Deeper than any neck: nothing is cut.
             result.unsplitCells = try cellScore(model, job: job, truth: truth, splitDepth: 1000)
         }

@@ -8,16 +8,19 @@ public struct CellOutliner: Sendable {
     public let frame: WorkingFrame
     /// Parts smaller than this are no cells, µm².
     public var leastArea: Double
-    /// How far the middle of a nucleus must rise above the neck between it and the next, µm, to be cut off.
+    /// How far the middle of a nucleus must rise above the pass between it and the next, in µm of distance from the outline and
+    /// of what haematoxylin adds, to be cut off.
     public var splitDepth: Double
 
     /// A quarter of the smallest lymphocyte's cross-section (7 µm across: 38 µm²).
     public static let defaultLeastArea = 10.0
-    /// Found on phantoms; see docs/decisions.md.
+    /// Found on CoNSeP slide a, like the two below; see docs/decisions.md.
     public static let defaultSplitDepth = 0.3
-    /// So many µm of distance from the outline count as much as one OD of haematoxylin where touching nuclei are cut apart, and
-    /// the standard deviation in µm by which both are smoothed. Found on CoNSeP slide a; see docs/decisions.md.
+    /// µm of distance from the outline that count as much as one OD of haematoxylin where touching nuclei are cut apart.
     static let hematoxylinHeight = 4.0
+    /// Holes of at most so many µm² lie within a nucleus: a quarter of the smallest one.
+    static let mostVesicleArea = 10.0
+    /// The standard deviation by which both are smoothed, µm.
     static let reliefSmoothing = 0.75
     /// Haematoxylin OD is kept in steps of 1/100, from 0 to 2.55.
     static let hematoxylinSteps: Float = 100
@@ -31,19 +34,19 @@ public struct CellOutliner: Sendable {
         self.splitDepth = splitDepth
     }
 
-    /// The settings that decide which cells are made of a given output.
-    static let settings =
-        "least area \(defaultLeastArea) split depth \(defaultSplitDepth) relief \(hematoxylinHeight) \(reliefSmoothing) steepest"
+    /// What decides which cells are made of a given output: change it with the code, so that runs and results begun before
+    /// are not gone on with.
+    static func settings(leastArea: Double = defaultLeastArea, splitDepth: Double = defaultSplitDepth) -> String {
+        "least-area=\(leastArea) split-depth=\(splitDepth) relief=\(hematoxylinHeight),\(reliefSmoothing),normalised"
+    }
 
     /// The cells of a component whose first value is the probability · 255 and whose second is haematoxylin OD · 100.
     public func cells(of component: PixelComponent) -> [CellRecord] {
         let leastPixels = leastArea / (frame.micronsPerPixel * frame.micronsPerPixel)
         guard Double(component.pixelCount) >= leastPixels else { return [] }
-        let left = component.runs.map { Int($0.columns.lowerBound) }.min() ?? 0
-        let right = component.runs.map { Int($0.columns.upperBound) }.max() ?? 0
-        let top = component.runs.map { Int($0.row) }.min() ?? 0
-        let bottom = component.runs.map { Int($0.row) }.max() ?? 0
-        let (width, height) = (right - left, bottom - top + 1)
+        let (columns, rows) = component.bounds
+        let (left, top) = (Int(columns.lowerBound), Int(rows.lowerBound))
+        let (width, height) = (columns.count, rows.count)
         var mask = Plane(width: width, height: height, repeating: false)
         var probability = Plane<UInt8>(width: width, height: height, repeating: 0)
         var hematoxylin = probability
@@ -58,17 +61,15 @@ public struct CellOutliner: Sendable {
             }
         }
         return parts(of: mask, hematoxylin: hematoxylin).compactMap { part in
-            // Pixels inside holes count to the area, not to the means.
-            let filled = part.mask.withoutHoles()
-            let pixels = filled.values.reduce(0) { $0 + ($1 ? 1 : 0) }
+            let pixels = part.mask.values.reduce(0) { $0 + ($1 ? 1 : 0) }
             guard Double(pixels) >= leastPixels else { return nil }
             return record(
-                filled, measured: part.mask, x: part.x, y: part.y, left: left, top: top, pixels: pixels,
+                part.mask, measured: mask, x: part.x, y: part.y, left: left, top: top, pixels: pixels,
                 probability: probability, hematoxylin: hematoxylin)
         }
     }
 
-    /// A part of a component, cropped to its bounds; (x, y) is its place in the component.
+    /// A part of a component without its holes, cropped to its bounds; (x, y) is its place in the component.
     private struct Part {
         let mask: Plane<Bool>
         let x: Int
@@ -76,8 +77,11 @@ public struct CellOutliner: Sendable {
     }
 
     private func parts(of mask: Plane<Bool>, hematoxylin: Plane<UInt8>) -> [Part] {
+        // A pale vesicle leaves a hole in the mask and is no gap between nuclei; what nuclei surround is more than that.
+        let filled = mask.withoutHoles(
+            ofAtMost: Int(CellOutliner.mostVesicleArea / (frame.micronsPerPixel * frame.micronsPerPixel)))
         let (labels, count) = Watershed.catchments(
-            of: relief(of: mask, hematoxylin: hematoxylin), in: mask,
+            of: relief(of: filled, known: mask, hematoxylin: hematoxylin), in: filled,
             dynamics: Float(splitDepth / frame.micronsPerPixel))
         guard count > 0 else { return [] }
         var bounds = [(Int, Int, Int, Int)](repeating: (Int.max, Int.max, -1, -1), count: count)
@@ -95,19 +99,26 @@ public struct CellOutliner: Sendable {
             }
             // What was left of a part may be smaller than its bounds were.
             let (mask, x, y) = part.largestComponent().trimmed()
-            return Part(mask: mask, x: box.0 + x, y: box.1 + y)
+            return Part(mask: mask.withoutHoles(), x: box.0 + x, y: box.1 + y)
         }
     }
 
     /// What nuclei rise from, in pixels: the distance to the outline, and haematoxylin, which shows the gap between two
-    /// nuclei where the outline has no neck.
-    private func relief(of mask: Plane<Bool>, hematoxylin: Plane<UInt8>) -> Plane<Float> {
-        var relief = mask.withoutHoles().distanceToBackground()
+    /// nuclei where the outline has no neck. Both are smoothed; haematoxylin by what is known of it only, since 0 outside
+    /// the mask would deepen the necks of dark nuclei.
+    private func relief(of filled: Plane<Bool>, known: Plane<Bool>, hematoxylin: Plane<UInt8>) -> Plane<Float> {
+        let sigma = CellOutliner.reliefSmoothing / frame.micronsPerPixel
         let height = Float(CellOutliner.hematoxylinHeight / frame.micronsPerPixel) / CellOutliner.hematoxylinSteps
-        for i in mask.values.indices where mask.values[i] {
-            relief.values[i] += height * Float(hematoxylin.values[i])
+        func plane(_ value: (Int) -> Float) -> Plane<Float> {
+            Plane(width: known.width, height: known.height, values: known.values.indices.map(value))
         }
-        return relief.blurred(sigma: CellOutliner.reliefSmoothing / frame.micronsPerPixel)
+        var relief = filled.distanceToBackground().blurred(sigma: sigma)
+        let sum = plane { known.values[$0] ? Float(hematoxylin.values[$0]) : 0 }.blurred(sigma: sigma)
+        let weight = plane { known.values[$0] ? 1 : 0 }.blurred(sigma: sigma)
+        for i in filled.values.indices where filled.values[i] && weight.values[i] > 1e-3 {
+            relief.values[i] += height * sum.values[i] / weight.values[i]
+        }
+        return relief
     }
 
     private func record(
@@ -122,7 +133,8 @@ public struct CellOutliner: Sendable {
                     sumX += Double(column) + 0.5
                     sumY += Double(row) + 0.5
                 }
-                if measured[column, row] {
+                // Pixels inside holes count to the area, not to the means.
+                if mask[column, row], measured[x + column, y + row] {
                     sumProbability += Double(probability[x + column, y + row])
                     sumHematoxylin += Double(hematoxylin[x + column, y + row])
                     count += 1
@@ -140,8 +152,8 @@ public struct CellOutliner: Sendable {
             centroidX: frame.level0(Double(maskX) + sumX / Double(pixels)),
             centroidY: frame.level0(Double(maskY) + sumY / Double(pixels)), areaSquareMicrons: area,
             perimeterMicrons: perimeter, circularity: min(1, 4 * .pi * area / (perimeter * perimeter)),
-            meanProbability: sumProbability / count / 255,
-            meanHematoxylin: sumHematoxylin / count / Double(CellOutliner.hematoxylinSteps),
+            meanProbability: sumProbability / max(1, count) / 255,
+            meanHematoxylin: sumHematoxylin / max(1, count) / Double(CellOutliner.hematoxylinSteps),
             bounds: (
                 frame.level0(Double(maskX)), frame.level0(Double(maskX + mask.width)), frame.level0(Double(maskY)),
                 frame.level0(Double(maskY + mask.height))

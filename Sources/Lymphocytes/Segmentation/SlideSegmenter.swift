@@ -21,7 +21,8 @@ public struct SegmentationSettings: Sendable, Equatable {
 
     /// The settings as text: part of a run's identity in the store.
     var text: String {
-        "threshold=\(threshold) tile=\(tileSide) least-area=\(leastArea) split-depth=\(splitDepth)"
+        "threshold=\(threshold) tile=\(tileSide) "
+            + CellOutliner.settings(leastArea: leastArea, splitDepth: splitDepth)
     }
 }
 
