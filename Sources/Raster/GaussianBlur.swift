@@ -15,15 +15,18 @@ extension Plane where Element == Float {
         }
         let columns = (-radius..<(width + radius)).map { mirrored($0, width) }
         let rows = (-radius..<(height + radius)).map { mirrored($0, height) }
+        var line = [Float](repeating: 0, count: width + 2 * radius)
         var horizontal = [Float](repeating: 0, count: values.count)
         var result = horizontal
+        // In both directions the inner loop runs along a row, over neighbours in memory.
         values.withUnsafeBufferPointer { source in
             horizontal.withUnsafeMutableBufferPointer { target in
-                for y in 0..<height {
-                    for x in 0..<width {
-                        var sum: Float = 0
-                        for k in 0...(2 * radius) { sum += kernel[k] * source[y * width + columns[x + k]] }
-                        target[y * width + x] = sum
+                line.withUnsafeMutableBufferPointer { line in
+                    for y in 0..<height {
+                        for (x, column) in columns.enumerated() { line[x] = source[y * width + column] }
+                        for (k, weight) in kernel.enumerated() {
+                            for x in 0..<width { target[y * width + x] += weight * line[x + k] }
+                        }
                     }
                 }
             }
@@ -31,9 +34,8 @@ extension Plane where Element == Float {
         horizontal.withUnsafeBufferPointer { source in
             result.withUnsafeMutableBufferPointer { target in
                 for y in 0..<height {
-                    for k in 0...(2 * radius) {
+                    for (k, weight) in kernel.enumerated() {
                         let row = rows[y + k] * width
-                        let weight = kernel[k]
                         for x in 0..<width { target[y * width + x] += weight * source[row + x] }
                     }
                 }

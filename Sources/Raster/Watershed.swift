@@ -9,24 +9,29 @@ public enum Watershed {
         labels: Plane<Int32>, count: Int
     ) {
         let (width, height) = (mask.width, mask.height)
-        var order: [Int32] = []
-        for i in 0..<(width * height) where mask.values[i] { order.append(Int32(i)) }
-        // Ties are broken by position, so that the result is the same on every run.
-        order.sort { a, b in
-            let (ea, eb) = (elevation.values[Int(a)], elevation.values[Int(b)])
-            return ea != eb ? ea > eb : a < b
+        // From the highest down; ties are broken by position, so that the result is the same on every run. Sorted as numbers
+        // whose upper half falls as the elevation rises.
+        var order: [UInt64] = []
+        for i in 0..<(width * height) where mask.values[i] {
+            let bits = elevation.values[i].bitPattern
+            let rising = bits >> 31 == 0 ? bits | 0x8000_0000 : ~bits
+            order.append(UInt64(~rising) << 32 | UInt64(i))
         }
+        order.sort()
         var label = [Int32](repeating: 0, count: width * height)
         var parent: [Int32] = [0]
         var summit: [Float] = [0]
         func root(_ l: Int32) -> Int32 {
             var l = l
-            while parent[Int(l)] != l { l = parent[Int(l)] }
+            while parent[Int(l)] != l {
+                parent[Int(l)] = parent[Int(parent[Int(l)])]
+                l = parent[Int(l)]
+            }
             return l
         }
         var around: [Int32] = []
-        for index in order {
-            let i = Int(index)
+        for key in order {
+            let i = Int(key & 0xffff_ffff)
             let (x, y) = (i % width, i / width)
             around.removeAll(keepingCapacity: true)
             var (steepest, slope): (Int32, Float) = (0, -1)

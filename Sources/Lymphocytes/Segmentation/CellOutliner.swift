@@ -37,7 +37,7 @@ public struct CellOutliner: Sendable {
     /// What decides which cells are made of a given output: change it with the code, so that runs and results begun before
     /// are not gone on with.
     static func settings(leastArea: Double = defaultLeastArea, splitDepth: Double = defaultSplitDepth) -> String {
-        "least-area=\(leastArea) split-depth=\(splitDepth) relief=\(hematoxylinHeight),\(reliefSmoothing),normalised"
+        "least-area=\(leastArea) split-depth=\(splitDepth) relief=\(hematoxylinHeight),\(reliefSmoothing),mean-filled"
     }
 
     /// The cells of a component whose first value is the probability · 255 and whose second is haematoxylin OD · 100.
@@ -83,7 +83,7 @@ public struct CellOutliner: Sendable {
         let (labels, count) = Watershed.catchments(
             of: relief(of: filled, known: mask, hematoxylin: hematoxylin), in: filled,
             dynamics: Float(splitDepth / frame.micronsPerPixel))
-        guard count > 0 else { return [] }
+        guard count > 1 else { return [Part(mask: filled.withoutHoles(), x: 0, y: 0)] }
         var bounds = [(Int, Int, Int, Int)](repeating: (Int.max, Int.max, -1, -1), count: count)
         for y in 0..<mask.height {
             for x in 0..<mask.width where labels[x, y] > 0 {
@@ -104,21 +104,23 @@ public struct CellOutliner: Sendable {
     }
 
     /// What nuclei rise from, in pixels: the distance to the outline, and haematoxylin, which shows the gap between two
-    /// nuclei where the outline has no neck. Both are smoothed; haematoxylin by what is known of it only, since 0 outside
-    /// the mask would deepen the necks of dark nuclei.
+    /// nuclei where the outline has no neck; both smoothed.
+    ///
+    /// Where haematoxylin is not known, outside the outline and in holes, its mean stands for it: 0 would deepen the necks of
+    /// dark nuclei and cut others at their vesicles.
     private func relief(of filled: Plane<Bool>, known: Plane<Bool>, hematoxylin: Plane<UInt8>) -> Plane<Float> {
-        let sigma = CellOutliner.reliefSmoothing / frame.micronsPerPixel
         let height = Float(CellOutliner.hematoxylinHeight / frame.micronsPerPixel) / CellOutliner.hematoxylinSteps
-        func plane(_ value: (Int) -> Float) -> Plane<Float> {
-            Plane(width: known.width, height: known.height, values: known.values.indices.map(value))
+        var (sum, count) = (0, 0)
+        for i in known.values.indices where known.values[i] {
+            sum += Int(hematoxylin.values[i])
+            count += 1
         }
-        var relief = filled.distanceToBackground().blurred(sigma: sigma)
-        let sum = plane { known.values[$0] ? Float(hematoxylin.values[$0]) : 0 }.blurred(sigma: sigma)
-        let weight = plane { known.values[$0] ? 1 : 0 }.blurred(sigma: sigma)
-        for i in filled.values.indices where filled.values[i] && weight.values[i] > 1e-3 {
-            relief.values[i] += height * sum.values[i] / weight.values[i]
+        let mean = Float(sum) / Float(max(1, count))
+        var relief = filled.distanceToBackground()
+        for i in relief.values.indices {
+            relief.values[i] += height * (known.values[i] ? Float(hematoxylin.values[i]) : mean)
         }
-        return relief
+        return relief.blurred(sigma: CellOutliner.reliefSmoothing / frame.micronsPerPixel)
     }
 
     private func record(
