@@ -19,8 +19,9 @@ public struct Training: Sendable {
     public var masks: URL?
     /// Fits a temperature to the held-out regions, so that probabilities are nearer to frequencies.
     public var fitsTemperature = true
-    /// See ``TrainingConfiguration/lymphocyteStudent(plain:)``.
-    public var plainStudent = false
+    /// See ``TrainingConfiguration/lymphocyteStudent(roundness:noise:)``.
+    public var studentRoundness = true
+    public var studentNoise = false
     /// µm per level-0 pixel for slides that do not say it.
     public var givenScale: Double?
     public var device: Device = .cpu
@@ -63,7 +64,7 @@ public struct Training: Sendable {
 
     /// The settings of the network that learns from the members.
     private var student: TrainingConfiguration {
-        configuration.lymphocyteStudent(plain: plainStudent)
+        configuration.lymphocyteStudent(roundness: studentRoundness, noise: studentNoise)
     }
 
     private func run(

@@ -18,17 +18,21 @@ extension TrainingPreset {
 }
 
 extension TrainingConfiguration {
-    /// The settings of the network that learns from the members, for lymphocytes: it sees images as another scanner might have
-    /// given them, and its teachers' log-odds are raised by 20 for each OD of ``NucleusShape/roundness(of:)``. What each of the
-    /// two does is in docs/results/ablations.md.
+    /// The settings of the network that learns from the members, for lymphocytes. What each of the two does is in
+    /// docs/results/ablations.md.
     ///
-    /// - Parameter plain: whether it does without both.
-    public func lymphocyteStudent(plain: Bool = false) -> TrainingConfiguration {
+    /// - Parameters:
+    ///   - roundness: whether its teachers' log-odds are raised by 20 for each OD of ``NucleusShape/roundness(of:)``.
+    ///   - noise: whether it sees images as another scanner might have given them, while its teachers see them as they are.
+    public func lymphocyteStudent(roundness: Bool = true, noise: Bool = false) -> TrainingConfiguration {
         var settings = student
-        if !plain {
-            settings.noise = ImageNoise(stainJitter: 0.45, blur: 1, gamma: 0.2, deviation: 6)
-            settings.evidenceWeight = 20
-        }
+        if roundness { settings.evidenceWeight = 20 }
+        if noise { settings.noise = .otherScanner }
         return settings
     }
+}
+
+extension ImageNoise {
+    /// What another scanner or another laboratory might have made of a slide.
+    static let otherScanner = ImageNoise(stainJitter: 0.45, blur: 1, gamma: 0.2, deviation: 6)
 }

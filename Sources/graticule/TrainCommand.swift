@@ -37,10 +37,10 @@ struct TrainCommand: ParsableCommand {
     @Option(help: "ε of the loss.") var epsilon: Double?
     @Option(help: "σ² is multiplied by this in the denominator: pixels of one nucleus go together.") var clusterPixels:
         Double?
-    @Flag(
-        help:
-            "Let the network that learns from the others see images as clean as they do, and without what the nuclei's shapes tell."
-    ) var plainStudent = false
+    @Flag(help: "Do not tell the network that learns from the others what the nuclei's roundness tells.")
+    var noRoundness = false
+    @Flag(help: "Let the network that learns from the others see blurred, noisy images while they see clean ones.")
+    var studentNoise = false
     @Flag(help: "Train a network without the fixed term for darkness.") var noDarknessPrior = false
     @Flag(help: "Leave the probabilities as they are instead of fitting a temperature to held-out coarse labels.")
     var noTemperature = false
@@ -52,7 +52,7 @@ struct TrainCommand: ParsableCommand {
     var colorDarkest: Double?
     @Option(
         help:
-            "Stain augmentation, ± this share (0 … 1); what learns from several networks has its own, unless --plain-student."
+            "Stain augmentation, ± this share (0 … 1); with --student-noise the last network has its own."
     )
     var stainJitter: Double?
     @Option(help: "Networks to train; another one learns what they find, or with --no-self-training they are averaged.")
@@ -109,8 +109,9 @@ struct TrainCommand: ParsableCommand {
         if let members { configuration.members = members }
         if noSelfTraining { configuration.selfTraining = false }
         if let widths { configuration.architecture.widths = widths.split(separator: ",").compactMap { Int($0) } }
-        guard configuration.selfTraining || !plainStudent else {
-            throw ValidationError("--plain-student is about the network that learns from others; here there is none.")
+        guard configuration.selfTraining || !(noRoundness || studentNoise) else {
+            throw ValidationError(
+                "--no-roundness and --student-noise are about the network that learns from others; here there is none.")
         }
         guard configuration.architecture.isPossible else {
             throw ValidationError("--widths must be 1 to 8 numbers between 1 and 1024.")
@@ -127,7 +128,8 @@ struct TrainCommand: ParsableCommand {
         training.exclude = names(exclude)
         training.masks = masks.map { URL(fileURLWithPath: $0) }
         training.fitsTemperature = !noTemperature
-        training.plainStudent = plainStudent
+        training.studentRoundness = !noRoundness
+        training.studentNoise = studentNoise
         training.givenScale = mpp
         training.device = try Device(device)
         training.priors = try priors.map { try LabelPriors(contentsOf: URL(fileURLWithPath: $0)) }

@@ -30,9 +30,10 @@ struct TrainingSetTests {
     @Test func aStudentsImagesAreSpoiltAndItsTeachersAreNot() throws {
         let plain = try set()
         let preset = TrainingPreset.fast.lymphocytes(seed: 2)
-        let (settings, own) = (preset.lymphocyteStudent(), preset.lymphocyteStudent(plain: true))
+        let settings = preset.lymphocyteStudent(noise: true)
         #expect(settings.noise != nil && settings.evidenceWeight == 20)
-        #expect(own.noise == nil && own.evidenceWeight == nil && own.seed == settings.seed)
+        #expect(preset.lymphocyteStudent().noise == nil && preset.lymphocyteStudent().evidenceWeight == 20)
+        #expect(preset.lymphocyteStudent(roundness: false) == preset.student)
         let spoilt = plain.forStudent(settings)
         for step in 1...8 {
             // Stains are not jittered in the plain set: teachers see what it shows, pixel by pixel, but for another turn.

@@ -134,8 +134,11 @@ public struct ExperimentMethod: Sendable {
         ExperimentMethod(
             name: "sr-self", title: "SR, self-trained (`fast`)", seeds: 3, kind: .student(of: "sr", teachers: 3)),
         ExperimentMethod(
-            name: "sr-self-plain", title: "SR, self-trained, plain student", seeds: 3,
-            kind: .student(of: "sr", teachers: 3) { ($0.noise, $0.evidenceWeight) = (nil, nil) }),
+            name: "sr-self-plain", title: "SR, self-trained without roundness", seeds: 3,
+            kind: .student(of: "sr", teachers: 3) { $0.evidenceWeight = nil }),
+        ExperimentMethod(
+            name: "sr-self-noise", title: "SR, self-trained on spoilt images", seeds: 3,
+            kind: .student(of: "sr", teachers: 3) { $0.noise = .otherScanner }),
         network("sr-paper", "SR, σ² of single pixels (paper)") {
             $0.criterion = .statisticsMatching(StatisticsMatching(epsilon: 0.03, logWeight: 0.3))
         },
@@ -177,7 +180,7 @@ public struct ExperimentMethod: Sendable {
             name: name, title: title, seeds: seeds,
             kind: .student(of: method, teachers: teachers) {
                 $0.criterion = .selfTraining(earlierMatching)
-                ($0.noise, $0.evidenceWeight) = (nil, nil)
+                $0.evidenceWeight = nil
             })
     }
 
@@ -240,13 +243,15 @@ public struct ExperimentMethod: Sendable {
         earlierStudent("self", "self-training on two networks", seeds: 2, of: "base", teachers: 2),
         earlierStudent("self-three", "self-training on three networks", of: "base", teachers: 3),
         earlierStudent("self-again", "self-training on two self-trained networks", of: "self", teachers: 2),
-        student("self-plain", "self-training on three networks with σ² × 150") {
-            ($0.noise, $0.evidenceWeight) = (nil, nil)
+        student("self-plain", "self-training on three networks with σ² × 150") { $0.evidenceWeight = nil },
+        student("self-noise", "the same, the student sees spoilt images") {
+            $0.noise = .otherScanner
+            $0.evidenceWeight = nil
         },
-        student("self-noise", "the same, the student sees spoilt images") { $0.evidenceWeight = nil },
-        student("self-round", "the same, teachers weighed with roundness instead") { $0.noise = nil },
-        student("self-both", "both (`fast` now)", seeds: 3) { _ in },
+        student("self-round", "the same, teachers weighed with roundness instead (`fast` now)", seeds: 2) { _ in },
+        student("self-both", "both", seeds: 3) { $0.noise = .otherScanner },
         student("self-twice", "spoilt images, self-training on three such students", seeds: 1, of: "self-both") {
+            $0.noise = .otherScanner
             $0.evidenceWeight = nil
         },
     ]

@@ -420,7 +420,7 @@ public struct LymphocyteExperiment: Sendable {
             result.darkness = ["natural": nuclei.darkness]
         }
         result.cells = try cellScore(model, job: job, truth: truth, splitDepth: CellOutliner.defaultSplitDepth)
-        if ["sr", "sr-pair", "sr-self", "base", "self-both"].contains(job.method.name) {
+        if ["sr", "sr-pair", "sr-self", "base", "self-round"].contains(job.method.name) {
             // Deeper than any neck: nothing is cut.
             result.unsplitCells = try cellScore(model, job: job, truth: truth, splitDepth: 1000)
         }
