@@ -186,8 +186,8 @@ public final class Trainer {
                 let probabilities = try network(seen, isTraining: false).logSoftmax(dimension: 1).exponential()
                 sum = try sum.map { try $0 + probabilities } ?? probabilities
             }
-            // Averages of saturated networks reach 0: the floor keeps their logarithm finite, and leaves to what else speaks for a
-            // label 14 units of log-odds to overcome, not 28.
+            // Averages of saturated networks reach 0: the floor keeps their logarithm finite, and within
+            // the 14 units of log-odds that what else speaks for a label can overcome.
             let found = try sum.map { try ($0 * (1 / Double(networks.count)) + 1e-6).logarithm() }
             guard let weight = configuration.evidenceWeight, weight != 0, !batch.evidence.isEmpty else { return found }
             let (labels, pixels) = (configuration.architecture.labels, shape[2] * shape[3])

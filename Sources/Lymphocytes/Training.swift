@@ -19,8 +19,10 @@ public struct Training: Sendable {
     public var masks: URL?
     /// Fits a temperature to the held-out regions, so that probabilities are nearer to frequencies.
     public var fitsTemperature = true
-    /// See ``TrainingConfiguration/lymphocyteStudent(roundness:noise:)``.
+    /// Whether the network that learns from the members is told of roundness:
+    /// ``TrainingConfiguration/lymphocyteStudent(roundness:noise:)``.
     public var studentRoundness = true
+    /// Whether it sees spoilt images; likewise.
     public var studentNoise = false
     /// µm per level-0 pixel for slides that do not say it.
     public var givenScale: Double?

@@ -26,13 +26,14 @@ extension TrainingConfiguration {
     ///   - noise: whether it sees images as another scanner might have given them, while its teachers see them as they are.
     public func lymphocyteStudent(roundness: Bool = true, noise: Bool = false) -> TrainingConfiguration {
         var settings = student
-        if roundness { settings.evidenceWeight = 20 }
+        if roundness { settings.evidenceWeight = NucleusShape.evidenceWeight }
         if noise { settings.noise = .otherScanner }
         return settings
     }
 }
 
 extension ImageNoise {
-    /// What another scanner or another laboratory might have made of a slide.
+    /// What another scanner or another laboratory might have made of a slide: half as much again of stain as ``TrainingPreset/fast``,
+    /// and focus, tone and noise about as far apart as CoNSeP's and MoNuSAC's slides look. Not tuned.
     static let otherScanner = ImageNoise(stainJitter: 0.45, blur: 1, gamma: 0.2, deviation: 6)
 }

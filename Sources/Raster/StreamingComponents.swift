@@ -26,10 +26,27 @@ public struct PixelComponent: Equatable, Sendable {
         return (columns, rows)
     }
 
-    /// Whether its rectangle is too large to be worked on as an image: a thin ring may span the slide.
-    fileprivate var isSprawling: Bool {
-        let (columns, rows) = bounds
-        return columns.count * rows.count > StreamingComponents.mostBoundsPixels
+    /// The component cut at the lines of a grid, for what must look at it as an image: a thin ring may span a slide.
+    ///
+    /// - Parameter side: of a window, in pixels of the plane; its lines do not depend on where the component lies.
+    public func windows(side: Int) -> [PixelComponent] {
+        var windows: [[Int]: PixelComponent] = [:]
+        for run in runs {
+            var start = Int(run.columns.lowerBound)
+            while start < Int(run.columns.upperBound) {
+                let column = start / side
+                let end = min(Int(run.columns.upperBound), (column + 1) * side)
+                let first = Int(run.offset) + 2 * (start - Int(run.columns.lowerBound))
+                let key = [Int(run.row) / side, column]
+                var window = windows.removeValue(forKey: key) ?? PixelComponent(runs: [], values: [])
+                window.runs.append(
+                    Run(row: run.row, columns: Int32(start)..<Int32(end), offset: Int32(window.values.count)))
+                window.values.append(contentsOf: values[first..<(first + 2 * (end - start))])
+                windows[key] = window
+                start = end
+            }
+        }
+        return windows.sorted { $0.key.lexicographicallyPrecedes($1.key) }.map(\.value)
     }
 
     /// Whether it grew beyond ``StreamingComponents/mostPixels``; its pixels are not kept then.
@@ -54,14 +71,12 @@ public struct StreamingComponents: Sendable {
     private var nextIdentifier = 0
     /// The row that the next call brings.
     public private(set) var nextRow: Int
-    /// Components so far that grew beyond ``mostPixels`` or ``mostBoundsPixels`` and were dropped.
+    /// Components so far that grew beyond ``mostPixels`` and were dropped.
     public private(set) var oversizedCount = 0
 
     /// The largest component that is kept: a square millimetre at 0.5 µm without a gap is no cluster of cells but a network
     /// or a threshold gone wrong, and must not take memory with the size of the slide.
     public static let mostPixels = 4_000_000
-    /// The largest rectangle of a component that is kept: 2 mm by 2 mm at 0.5 µm.
-    public static let mostBoundsPixels = 16_000_000
 
     public init(firstRow: Int = 0) {
         nextRow = firstRow
@@ -125,11 +140,7 @@ public struct StreamingComponents: Sendable {
         for run in frontier {
             let root = root(of: run.component)
             guard !stillOpen.contains(root), let component = open.removeValue(forKey: root) else { continue }
-            if component.isOversized || component.isSprawling {
-                oversizedCount += 1
-            } else {
-                closed.append(component)
-            }
+            if component.isOversized { oversizedCount += 1 } else { closed.append(component) }
         }
         frontier = current.map { ($0.columns, root(of: $0.component)) }
         // Every link has been followed by now; only the roots of the frontier are asked for again.

@@ -62,11 +62,10 @@ struct ExperimentCommand: ParsableCommand {
             var experiment = try LymphocyteExperiment(
                 data: URL(fileURLWithPath: data),
                 work: URL(fileURLWithPath: work).appendingPathComponent(study.rawValue),
-                folds: study.folds,
+                folds: study.folds, trainedFolds: wantedFolds.isEmpty ? nil : wantedFolds,
                 methods: study.methods.filter { wanted.isEmpty || wanted.contains($0.name) },
                 steps: steps)
             experiment.mostSeeds = seeds ?? .max
-            if !wantedFolds.isEmpty { experiment.trainedFolds = wantedFolds }
             let line = ProgressLine()
             let start = Date()
             var (done, isComplete) = (0, true)

@@ -54,7 +54,7 @@ struct ExperimentTests {
     /// A student of networks that are trained otherwise is another student.
     @Test func whatAJobIsMadeOfBelongsToItsIdentity() throws {
         try TestFolders.withTemporary { folder in
-            let experiment = try experiment(in: folder, only: ["sr", "sr-self", "sr-self-plain"])
+            let experiment = try experiment(in: folder, only: ["sr", "sr-self"])
             func identity(_ name: String, _ experiment: LymphocyteExperiment) throws -> String {
                 try experiment.identity(try #require(experiment.jobs.first { $0.method.name == name }))
             }
@@ -63,28 +63,76 @@ struct ExperimentTests {
             other.members = 2
             #expect(try identity("sr", experiment) != identity("sr", other))
             #expect(try identity("sr-self", experiment) != identity("sr-self", other))
-            #expect(try identity("sr-self", experiment) != identity("sr-self-plain", experiment))
         }
     }
 
-    /// Made of what is not there yet: it costs only itself, and says what is missing.
-    @Test func aStudentWithoutItsTeachersIsRefused() throws {
+    /// What is said of teachers: nothing, what is wanted, or other settings.
+    @Test func aStudentStartsWithTheTeachersThatAreWanted() throws {
         try TestFolders.withTemporary { folder in
-            let experiment = try experiment(in: folder, only: ["sr-self"])
-            var failures: [String] = []
-            let isComplete = try experiment.run { event in
-                if case .failed(_, let failure) = event { failures.append(failure.message) }
+            let experiment = try experiment(in: folder, only: ["sr", "sr-self"])
+            let student = try #require(experiment.jobs.first { $0.method.name == "sr-self" })
+            // A training that was finished with other settings: a job that cannot start must not cost it.
+            let kept = experiment.folder(student).appendingPathComponent("identity.txt")
+            try FileManager.default.createDirectory(at: experiment.folder(student), withIntermediateDirectories: true)
+            try Data("other settings".utf8).write(to: kept)
+            #expect(throws: WorkError.self) { try experiment.checkParts(of: student) }
+            let priors = try LabelPriors.defaultCurve(label: "lymphocyte", classCount: 10)
+            let model = ModelDescription(
+                architecture: TrainingPreset.fast.lymphocytes(seed: 1).architecture, labels: priors.labels,
+                inputEncoding: "rgb+he", micronsPerPixel: 0.5,
+                priors: priors,
+                training: TrainingPreset.fast.lymphocytes(seed: 1), slides: [], steps: 1, temperature: 1,
+                validation: nil, quantizations: nil, versions: [:])
+            for teacher in experiment.jobs where teacher.method.name == "sr" {
+                let own = experiment.folder(teacher)
+                try FileManager.default.createDirectory(
+                    at: own.appendingPathComponent("model"), withIntermediateDirectories: true)
+                try JSONEncoder().encode(model).write(to: own.appendingPathComponent("model/model.json"))
+                try Data(try experiment.identity(teacher).utf8).write(to: own.appendingPathComponent("identity.txt"))
             }
-            #expect(!isComplete && failures.count == 3)
-            #expect(failures.allSatisfy { $0.contains("made of x/sr-") })
+            try experiment.checkParts(of: student)
+            var other = experiment
+            other.steps += 1
+            let error = try #require(throws: WorkError.self) { try other.checkParts(of: student) }
+            #expect(error.message.contains("made of x/sr-1"))
+            // The teachers cannot be trained here either: each job costs only itself.
+            var failures: [String] = []
+            let isComplete = try other.run { event in
+                if case .failed(let job, let failure) = event, job.method.name == "sr-self" {
+                    failures.append(failure.message)
+                }
+            }
+            #expect(!isComplete && failures.count == 3 && failures.allSatisfy { $0.contains("made of x/sr-") })
+            #expect(FileManager.default.fileExists(atPath: kept.path))
         }
     }
 
     @Test func studentsComeAfterTheirTeachers() throws {
         try TestFolders.withTemporary { folder in
-            let experiment = try experiment(in: folder, only: ["sr-self", "sr", "sr-pair"])
-            let names = experiment.jobs.map(\.method.name)
-            #expect(names.prefix(3) == ["sr", "sr", "sr"] && names.count == 9)
+            let named = try experiment(in: folder, only: ["sr-self", "sr", "sr-pair"])
+            let late = ExperimentMethod(name: "late", title: "", seeds: 1, kind: .student(of: "l2", teachers: 1))
+            let mixed = try LymphocyteExperiment(
+                data: named.data.folder, work: named.work, folds: named.folds,
+                methods: [late] + ExperimentMethod.comparison.filter { ["l2", "sr", "sr-pair"].contains($0.name) })
+            let names = mixed.jobs.map(\.method.name)
+            #expect(names == ["sr", "sr", "sr", "sr-pair", "sr-pair", "sr-pair", "l2", "late"])
+        }
+    }
+
+    /// What is not trained here needs no data of its own here.
+    @Test func onlyTrainedFoldsNeedTheirData() throws {
+        try TestFolders.withTemporary { folder in
+            let whole = try experiment(in: folder, only: ["l2"])
+            let missing = ExperimentFold(
+                name: "y", training: ["p", "q"], test: "nowhere", counts: "none.csv", hasPatches: false)
+            func both(_ trained: Set<String>?) throws -> LymphocyteExperiment {
+                try LymphocyteExperiment(
+                    data: whole.data.folder, work: whole.work, folds: whole.folds + [missing], trainedFolds: trained,
+                    methods: whole.methods)
+            }
+            #expect(throws: WorkError.self) { try both(nil) }
+            let part = try both(["x"])
+            #expect(part.jobs.count == 2 && part.jobs.allSatisfy { part.result($0) == nil })
         }
     }
 }

@@ -119,24 +119,25 @@ struct ComponentTests {
         #expect(components.oversizedCount == 1)
     }
 
-    /// A thin ring has few pixels and a rectangle as wide as the slide.
-    @Test func aComponentThatSprawlsIsDropped() {
-        let width = 4100
-        var frame = [UInt8](repeating: 0, count: width)
-        for x in [0, 1, width - 2, width - 1] { frame[x] = 200 }
-        var withSquare = frame
-        for x in 100..<106 { withSquare[x] = 200 }
-        let edge = runs(Plane(width: width, height: 1, values: [UInt8](repeating: 200, count: width)), borders: [])
-        let sides = runs(Plane(width: width, height: 1, values: frame), borders: [])
-        let sidesAndSquare = runs(Plane(width: width, height: 1, values: withSquare), borders: [])
-        var components = StreamingComponents()
-        var closed = components.append(edge, row: 0)
-        for y in 1..<4100 {
-            closed += components.append((10..<16).contains(y) ? sidesAndSquare : sides, row: 0)
+    /// Every pixel is in one window, with its values, and no window is larger than it may be.
+    @Test(arguments: 1...3) func windowsShareOutAComponent(seed: Int) throws {
+        let plane = mask(width: 37, height: 41, seed: UInt64(seed))
+        for component in try stream(plane) {
+            let windows = component.windows(side: 8)
+            #expect(windows.map { pixels($0, width: 37) }.joined().sorted() == pixels(component, width: 37).sorted())
+            for window in windows {
+                for run in window.runs {
+                    for (index, x) in run.columns.enumerated() {
+                        let first = Int(run.offset) + 2 * index
+                        #expect(window.values[first] == plane[Int(x), Int(run.row)])
+                        #expect(window.values[first + 1] == plane[Int(x), Int(run.row)] ^ 0xff)
+                    }
+                }
+                let (columns, rows) = window.bounds
+                #expect(columns.lowerBound / 8 == (columns.upperBound - 1) / 8)
+                #expect(rows.lowerBound / 8 == (rows.upperBound - 1) / 8)
+            }
         }
-        closed += components.append(edge, row: 0) + components.finish()
-        #expect(closed.map(\.pixelCount) == [36])
-        #expect(components.oversizedCount == 1)
     }
 
     @Test func aProgressMarkCutOffIsRefused() throws {

@@ -137,7 +137,7 @@ public struct ExperimentMethod: Sendable {
             name: "sr-self-plain", title: "SR, self-trained without roundness", seeds: 3,
             kind: .student(of: "sr", teachers: 3) { $0.evidenceWeight = nil }),
         ExperimentMethod(
-            name: "sr-self-noise", title: "SR, self-trained on spoilt images", seeds: 3,
+            name: "sr-self-both", title: "SR, self-trained with roundness on spoilt images", seeds: 3,
             kind: .student(of: "sr", teachers: 3) { $0.noise = .otherScanner }),
         network("sr-paper", "SR, σ² of single pixels (paper)") {
             $0.criterion = .statisticsMatching(StatisticsMatching(epsilon: 0.03, logWeight: 0.3))
@@ -248,7 +248,7 @@ public struct ExperimentMethod: Sendable {
             $0.noise = .otherScanner
             $0.evidenceWeight = nil
         },
-        student("self-round", "the same, teachers weighed with roundness instead (`fast` now)", seeds: 2) { _ in },
+        student("self-round", "the same, teachers weighed with roundness instead (`fast` now)") { _ in },
         student("self-both", "both", seeds: 3) { $0.noise = .otherScanner },
         student("self-twice", "spoilt images, self-training on three such students", seeds: 1, of: "self-both") {
             $0.noise = .otherScanner

@@ -53,7 +53,7 @@ public struct LymphocyteExperiment: Sendable {
     /// No method is run with more seeds than this.
     public var mostSeeds = Int.max
     /// Names of the folds whose jobs ``run(report:)`` does; nil for all. A report is of all.
-    public var trainedFolds: Set<String>?
+    public let trainedFolds: Set<String>?
     /// Seeds of a method are this and those that follow.
     public var firstSeed: UInt64 = 1
 
@@ -78,13 +78,18 @@ public struct LymphocyteExperiment: Sendable {
     /// The type of CoNSeP that is lymphocyte here: inflammatory.
     static let lymphocyteType = "2"
 
-    public init(data: URL, work: URL, folds: [ExperimentFold], methods: [ExperimentMethod], steps: Int? = nil) throws {
+    /// - Throws: ``WorkError`` where data of a fold that is to be trained is missing.
+    public init(
+        data: URL, work: URL, folds: [ExperimentFold], trainedFolds: Set<String>? = nil, methods: [ExperimentMethod],
+        steps: Int? = nil
+    ) throws {
         self.data = ExperimentData(data)
         self.folds = folds
+        self.trainedFolds = trainedFolds
         self.methods = methods
         self.work = work
         self.steps = steps ?? TrainingPreset.fast.lymphocytes(seed: 1).steps
-        try self.data.check(folds)
+        try self.data.check(folds.filter { trainedFolds?.contains($0.name) ?? true })
     }
 
     /// Methods with several seeds first, those that are made of others' networks after these; each method's first seed before its
@@ -99,9 +104,9 @@ public struct LymphocyteExperiment: Sendable {
             }
         }
         let most = min(mostSeeds, methods.map(\.seeds).max() ?? 0)
-        let groups =
-            (0...2).map { level in methods.filter { $0.seeds > 1 && depth($0) == level } }
-            + [methods.filter { $0.seeds == 1 }]
+        let groups = [methods.filter { $0.seeds > 1 }, methods.filter { $0.seeds == 1 }].flatMap { methods in
+            (0...2).map { level in methods.filter { depth($0) == level } }
+        }
         return groups.flatMap { group in (0..<most).map { (group, $0) } }.flatMap { group, round in
             group.filter { $0.seeds > round }.flatMap { method in
                 folds.filter { method.folds?.contains($0.name) ?? true }
@@ -187,6 +192,8 @@ public struct LymphocyteExperiment: Sendable {
             report(.begun(job, number: index + 1, of: open.count))
             let start = Date()
             do {
+                // First: a job that cannot start must not cost what is in its folder.
+                try checkParts(of: job)
                 let trainedBefore = try prepareFolder(job)
                 var result = try run(job) { report(.progress(job, text: $0)) }
                 result.identity = try identity(job)
@@ -212,7 +219,9 @@ public struct LymphocyteExperiment: Sendable {
     private func prepareFolder(_ job: Job) throws -> Double? {
         let file = identityFile(job)
         let wanted = try identity(job)
-        if let found = try? String(contentsOf: file, encoding: .utf8), found != wanted {
+        if (try? String(contentsOf: file, encoding: .utf8)) != wanted,
+            FileManager.default.fileExists(atPath: folder(job).path)
+        {
             try FileManager.default.removeItem(at: folder(job))
         }
         try FileManager.default.createDirectory(at: folder(job), withIntermediateDirectories: true)
@@ -229,7 +238,7 @@ public struct LymphocyteExperiment: Sendable {
     }
 
     /// - Throws: ``WorkError`` where a job that this one is made of is not trained with the settings that are asked for now.
-    private func checkParts(of job: Job) throws {
+    func checkParts(of job: Job) throws {
         for part in try parts(of: job) {
             let found = try? String(contentsOf: identityFile(part), encoding: .utf8)
             guard try found == identity(part), (try? modelFolder(part).readDescription()) != nil else {
@@ -259,7 +268,6 @@ public struct LymphocyteExperiment: Sendable {
             result.trainingSeconds = seconds
             return result
         case .mixture, .blend, .pair, .student:
-            try checkParts(of: job)
             let start = Date()
             let model = try madeModel(job, progress: progress)
             let seconds = Date().timeIntervalSince(start)
@@ -380,144 +388,5 @@ public struct LymphocyteExperiment: Sendable {
         guard let part = try parts(of: job).first else { return (mixture, 1) }
         let network = try SegmentationModel(modelFolder(part).url, engine: .oneDNN(.float32)).network
         return (BlendedNetwork(network, mixture, weight: 0.5), 1)
-    }
-
-    // MARK: Scoring
-
-    private static let sets = [("natural", ""), ("hard", "-hard")]
-
-    private func score(_ model: SegmentationModel, job: Job) throws -> ExperimentResult {
-        var result = ExperimentResult(method: job.method.name, fold: job.fold.name, seed: job.seed)
-        result.steps = model.description.steps
-        result.threshold = model.threshold
-        result.heldOutCorrelation = model.description.validation?.correlation
-        if job.fold.hasPatches {
-            for (name, suffix) in LymphocyteExperiment.sets {
-                let set = try PatchSet(data.patches(job.fold.test + suffix), givenScale: nil)
-                for score in PatchScore.allCases {
-                    let evaluation = try PatchEvaluation(set, model: model, score: score) { _, _ in }
-                    result.patches[name, default: [:]][score.rawValue] = evaluation.auc
-                    result.darkness[name] = evaluation.darkness
-                    guard score == .disc else { continue }
-                    if name == "natural" { result.calibrationError = evaluation.reliability.expectedCalibrationError }
-                    try writeScores(evaluation, name: name, job: job)
-                }
-            }
-        }
-        let map = try SlideMap(slide: data.slide(job.fold.test), model: model)
-        let pixels = map.pixelMetrics(
-            mask: try FineMask(forSlideNamed: job.fold.test, in: data.masks), threshold: model.threshold)
-        (result.pixelAUC, result.intersectionOverUnion) = (pixels.auc, pixels.intersectionOverUnion)
-        let truth =
-            try CellEvaluation.readTruth(
-                data.cells(job.fold.test), types: [LymphocyteExperiment.lymphocyteType])[job.fold.test] ?? []
-        if !job.fold.hasPatches {
-            let everything = try CellEvaluation.readTruth(
-                data.cells(job.fold.test), types: Set((0...9).map(String.init).filter { $0 != "2" }))
-            let nuclei = try NucleusMetrics(
-                map: map, lymphocytes: truth, others: everything[job.fold.test] ?? [], seed: 1)
-            result.patches = ["natural": ["disc": nuclei.all], "hard": ["disc": nuclei.hard]]
-            result.darkness = ["natural": nuclei.darkness]
-        }
-        result.cells = try cellScore(model, job: job, truth: truth, splitDepth: CellOutliner.defaultSplitDepth)
-        if ["sr", "sr-pair", "sr-self", "base", "self-round"].contains(job.method.name) {
-            // Deeper than any neck: nothing is cut.
-            result.unsplitCells = try cellScore(model, job: job, truth: truth, splitDepth: 1000)
-        }
-        return result
-    }
-
-    private func cellScore(
-        _ model: SegmentationModel, job: Job, truth: [CellEvaluation.Point], splitDepth: Double
-    ) throws -> ExperimentResult.CellScore {
-        let file = folder(job).appendingPathComponent("cells.sqlite")
-        for suffix in ["", "-wal", "-shm"] { try? FileManager.default.removeItem(atPath: file.path + suffix) }
-        let store = try ResultStore(file)
-        var settings = SegmentationSettings()
-        settings.threshold = model.threshold
-        settings.splitDepth = splitDepth
-        let segmenter = SlideSegmenter(model: model, store: store, settings: settings)
-        let outcome = try segmenter.segment(data.slide(job.fold.test), modelID: try segmenter.registerModel()) { _ in }
-        guard let run = try store.finishedRuns(slideNamed: outcome.slide).last else {
-            return ExperimentResult.CellScore(precision: 0, recall: 0, f1: 0)
-        }
-        let record = CellEvaluation.compare(
-            found: try store.centroids(run: run.id), truth: truth,
-            distance: LymphocyteExperiment.cellDistance / run.micronsPerPixel,
-            withinMicrons: LymphocyteExperiment.cellDistance, source: "truth")
-        return ExperimentResult.CellScore(precision: record.precision, recall: record.recall, f1: record.f1)
-    }
-
-    private func score(_ rival: PatchRival, job: Job) throws -> ExperimentResult {
-        var result = ExperimentResult(method: job.method.name, fold: job.fold.name, seed: job.seed)
-        let encoding = InputEncoding.rgbStains
-        let unlabelled = rival == .pretrained ? try unlabelledPatches(job) : []
-        let start = Date()
-        for (name, suffix) in LymphocyteExperiment.sets {
-            let set = try PatchSet(data.patches(job.fold.test + suffix), givenScale: nil)
-            let images = try set.patches.map {
-                try set.image(of: $0, workingMicronsPerPixel: Training.micronsPerPixel)
-            }
-            let truth = set.patches.map(\.isLymphocyte)
-            // The field before '#': neighbouring patches overlap.
-            let fields = set.patches.compactMap { $0.source.map { String($0.prefix { $0 != "#" }) } }
-            let scores = try rival.scores(
-                of: images, isPositive: truth, groups: fields, unlabelled: unlabelled, encoding: encoding,
-                micronsPerPixel: Training.micronsPerPixel, seed: job.seed)
-            // One score a patch: what the centre and the disc are to a network that labels pixels.
-            let auc = try AreaUnderCurve(scores: scores, isPositive: truth)
-            result.patches[name] = ["disc": auc, "centre": auc]
-            try writeScores(scores, truth: truth, name: name, job: job)
-        }
-        result.trainingSeconds = Date().timeIntervalSince(start)
-        return result
-    }
-
-    /// Patches from the training slides' tissue, without any label.
-    private func unlabelledPatches(_ job: Job) throws -> [RGBImage] {
-        var generator = SeededGenerator(seed: job.seed, stream: 77)
-        return try job.fold.training.flatMap { name in
-            let slide = try TrainingSlide(
-                data.slide(name), heatmaps: data.heatmaps, micronsPerPixel: Training.micronsPerPixel, givenScale: nil,
-                coarseClasses: CoarseClasses())
-            return try slide.regions.known.shuffled(using: &generator).prefix(600).map { region in
-                let corner = slide.regions.corner(region.position)
-                let reach = Int(slide.regions.workingSide) - PatchRival.side
-                return try slide.reader.read(
-                    x: corner.x + Int.random(in: 0...max(0, reach), using: &generator),
-                    y: corner.y + Int.random(in: 0...max(0, reach), using: &generator), width: PatchRival.side,
-                    height: PatchRival.side)
-            }
-        }
-    }
-
-    // MARK: Scores for the ROC curves
-
-    private func writeScores(_ evaluation: PatchEvaluation, name: String, job: Job) throws {
-        try writeScores(
-            evaluation.scores.map(\.logOdds), truth: evaluation.scores.map(\.isLymphocyte), name: name, job: job)
-        try writeScores(
-            evaluation.scores.map(\.darkness), truth: evaluation.scores.map(\.isLymphocyte), name: "\(name)-darkness",
-            job: job)
-    }
-
-    private func writeScores(_ scores: [Double], truth: [Bool], name: String, job: Job) throws {
-        let rows = zip(scores, truth).map { "\($0),\($1 ? 1 : 0)" }
-        try AtomicFile.write(
-            Data((["score,lymphocyte"] + rows).joined(separator: "\n").utf8),
-            to: folder(job).appendingPathComponent("scores-\(name).csv"))
-    }
-
-    /// The ROC curve of a finished job.
-    func curve(_ job: Job, set: String) -> ROCCurve? {
-        guard
-            let text = try? String(
-                contentsOf: folder(job).appendingPathComponent("scores-\(set).csv"), encoding: .utf8)
-        else { return nil }
-        let rows = text.split(separator: "\n").dropFirst().compactMap { line -> (Double, Bool)? in
-            let parts = line.split(separator: ",")
-            return parts.count == 2 ? Double(parts[0]).map { ($0, parts[1] == "1") } : nil
-        }
-        return ROCCurve(scores: rows.map(\.0), isPositive: rows.map(\.1))
     }
 }

@@ -14,14 +14,19 @@ public struct CellOutliner: Sendable {
 
     /// A quarter of the smallest lymphocyte's cross-section (7 µm across: 38 µm²).
     public static let defaultLeastArea = 10.0
-    /// Found on CoNSeP slide a, like the two below; see docs/decisions.md.
+    /// Found on CoNSeP slide a; see docs/decisions.md.
     public static let defaultSplitDepth = 0.3
-    /// µm of distance from the outline that count as much as one OD of haematoxylin where touching nuclei are cut apart.
+    /// µm of distance from the outline that count as much as one OD of haematoxylin where touching nuclei are cut apart; likewise.
     static let hematoxylinHeight = 4.0
-    /// Holes of at most so many µm² lie within a nucleus: a quarter of the smallest one.
-    static let mostVesicleArea = 10.0
-    /// The standard deviation by which both are smoothed, µm.
+    /// The standard deviation by which distance and haematoxylin are smoothed, µm; likewise.
     static let reliefSmoothing = 0.75
+    /// Holes of at most so many µm² are noise; three nuclei that touch enclose more.
+    static let mostNoiseArea = 0.5
+    /// Holes of at most so many µm² within a cell are its pale middle: a quarter of the smallest nucleus.
+    static let mostMiddleArea = 10.0
+    /// Components with a larger rectangle, 4 mm² at 0.5 µm, are cut into windows: their images would take memory with the slide.
+    static let mostImagePixels = 8_000_000
+    static let windowSide = 2048
     /// Haematoxylin OD is kept in steps of 1/100, from 0 to 2.55.
     static let hematoxylinSteps: Float = 100
 
@@ -37,13 +42,22 @@ public struct CellOutliner: Sendable {
     /// What decides which cells are made of a given output: change it with the code, so that runs and results begun before
     /// are not gone on with.
     static func settings(leastArea: Double = defaultLeastArea, splitDepth: Double = defaultSplitDepth) -> String {
-        "least-area=\(leastArea) split-depth=\(splitDepth) relief=\(hematoxylinHeight),\(reliefSmoothing),mean-filled"
+        "least-area=\(leastArea) split-depth=\(splitDepth) relief=\(hematoxylinHeight),\(reliefSmoothing) "
+            + "holes=\(mostNoiseArea),\(mostMiddleArea) most=\(StreamingComponents.mostPixels),\(mostImagePixels)"
     }
 
     /// The cells of a component whose first value is the probability · 255 and whose second is haematoxylin OD · 100.
     public func cells(of component: PixelComponent) -> [CellRecord] {
-        let leastPixels = leastArea / (frame.micronsPerPixel * frame.micronsPerPixel)
-        guard Double(component.pixelCount) >= leastPixels else { return [] }
+        guard Double(component.pixelCount) >= pixels(leastArea) else { return [] }
+        let (columns, rows) = component.bounds
+        guard columns.count * rows.count > CellOutliner.mostImagePixels else { return cells(ofImage: component) }
+        return component.windows(side: CellOutliner.windowSide).flatMap(cells(ofImage:))
+    }
+
+    /// How many pixels so many µm² are.
+    private func pixels(_ area: Double) -> Double { area / (frame.micronsPerPixel * frame.micronsPerPixel) }
+
+    private func cells(ofImage component: PixelComponent) -> [CellRecord] {
         let (columns, rows) = component.bounds
         let (left, top) = (Int(columns.lowerBound), Int(rows.lowerBound))
         let (width, height) = (columns.count, rows.count)
@@ -61,15 +75,21 @@ public struct CellOutliner: Sendable {
             }
         }
         return parts(of: mask, hematoxylin: hematoxylin).compactMap { part in
-            let pixels = part.mask.values.reduce(0) { $0 + ($1 ? 1 : 0) }
-            guard Double(pixels) >= leastPixels else { return nil }
+            let filled = part.mask.withoutHoles(ofAtMost: Int(pixels(CellOutliner.mostMiddleArea)))
+            let count = filled.values.reduce(0) { $0 + ($1 ? 1 : 0) }
+            guard Double(count) >= pixels(leastArea) else { return nil }
+            // Pixels inside holes count to the area, not to the means.
+            var measured = part.mask
+            for y in 0..<measured.height {
+                for x in 0..<measured.width where !mask[part.x + x, part.y + y] { measured[x, y] = false }
+            }
             return record(
-                part.mask, measured: mask, x: part.x, y: part.y, left: left, top: top, pixels: pixels,
+                filled, measured: measured, x: part.x, y: part.y, left: left, top: top, pixels: count,
                 probability: probability, hematoxylin: hematoxylin)
         }
     }
 
-    /// A part of a component without its holes, cropped to its bounds; (x, y) is its place in the component.
+    /// A part of a component, cropped to its bounds; (x, y) is its place in the component.
     private struct Part {
         let mask: Plane<Bool>
         let x: Int
@@ -77,13 +97,12 @@ public struct CellOutliner: Sendable {
     }
 
     private func parts(of mask: Plane<Bool>, hematoxylin: Plane<UInt8>) -> [Part] {
-        // A pale vesicle leaves a hole in the mask and is no gap between nuclei; what nuclei surround is more than that.
-        let filled = mask.withoutHoles(
-            ofAtMost: Int(CellOutliner.mostVesicleArea / (frame.micronsPerPixel * frame.micronsPerPixel)))
+        // A pixel or two without an answer are no gap between nuclei.
+        let filled = mask.withoutHoles(ofAtMost: Int(pixels(CellOutliner.mostNoiseArea)))
         let (labels, count) = Watershed.catchments(
             of: relief(of: filled, known: mask, hematoxylin: hematoxylin), in: filled,
             dynamics: Float(splitDepth / frame.micronsPerPixel))
-        guard count > 1 else { return [Part(mask: filled.withoutHoles(), x: 0, y: 0)] }
+        guard count > 1 else { return [Part(mask: filled, x: 0, y: 0)] }
         var bounds = [(Int, Int, Int, Int)](repeating: (Int.max, Int.max, -1, -1), count: count)
         for y in 0..<mask.height {
             for x in 0..<mask.width where labels[x, y] > 0 {
@@ -99,15 +118,15 @@ public struct CellOutliner: Sendable {
             }
             // What was left of a part may be smaller than its bounds were.
             let (mask, x, y) = part.largestComponent().trimmed()
-            return Part(mask: mask.withoutHoles(), x: box.0 + x, y: box.1 + y)
+            return Part(mask: mask, x: box.0 + x, y: box.1 + y)
         }
     }
 
     /// What nuclei rise from, in pixels: the distance to the outline, and haematoxylin, which shows the gap between two
     /// nuclei where the outline has no neck; both smoothed.
     ///
-    /// Where haematoxylin is not known, outside the outline and in holes, its mean stands for it: 0 would deepen the necks of
-    /// dark nuclei and cut others at their vesicles.
+    /// Where haematoxylin is not known, outside the outline and in holes, its mean over the component stands for it: 0 would
+    /// deepen the necks of dark nuclei and cut others at small holes.
     private func relief(of filled: Plane<Bool>, known: Plane<Bool>, hematoxylin: Plane<UInt8>) -> Plane<Float> {
         let height = Float(CellOutliner.hematoxylinHeight / frame.micronsPerPixel) / CellOutliner.hematoxylinSteps
         var (sum, count) = (0, 0)
@@ -135,8 +154,7 @@ public struct CellOutliner: Sendable {
                     sumX += Double(column) + 0.5
                     sumY += Double(row) + 0.5
                 }
-                // Pixels inside holes count to the area, not to the means.
-                if mask[column, row], measured[x + column, y + row] {
+                if measured[column, row] {
                     sumProbability += Double(probability[x + column, y + row])
                     sumHematoxylin += Double(hematoxylin[x + column, y + row])
                     count += 1
