@@ -147,6 +147,14 @@ struct CellOutlinerTests {
         #expect(discs.count >= 110, "\(found.count) cells")
     }
 
+    /// A run that was begun with other ways to make cells is not gone on with.
+    @Test func howCellsAreMadeBelongsToARunsSettings() {
+        var settings = SegmentationSettings()
+        (settings.leastArea, settings.splitDepth) = (12, 0.4)
+        #expect(settings.text.contains(CellOutliner.settings(leastArea: 12, splitDepth: 0.4)))
+        #expect(CellOutliner.settings(splitDepth: 0.4) != CellOutliner.settings())
+    }
+
     /// A nucleus is not cut because its chromatin is grainy.
     @Test func grainsDoNotCutANucleus() {
         let found = cells(width: 24, height: 24) {

@@ -24,7 +24,7 @@ public struct CellOutliner: Sendable {
     static let mostNoiseArea = 0.5
     /// Holes of at most so many µm² within a cell are its pale middle: a quarter of the smallest nucleus.
     static let mostMiddleArea = 10.0
-    /// Components with a larger rectangle, 4 mm² at 0.5 µm, are cut into windows: their images would take memory with the slide.
+    /// Components with a larger rectangle, 2 mm² at 0.5 µm, are cut into windows: their images would take memory with the slide.
     static let mostImagePixels = 8_000_000
     static let windowSide = 2048
     /// Haematoxylin OD is kept in steps of 1/100, from 0 to 2.55.
