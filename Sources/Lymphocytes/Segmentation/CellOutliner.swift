@@ -50,14 +50,17 @@ public struct CellOutliner: Sendable {
     public func cells(of component: PixelComponent) -> [CellRecord] {
         guard Double(component.pixelCount) >= pixels(leastArea) else { return [] }
         let (columns, rows) = component.bounds
-        guard columns.count * rows.count > CellOutliner.mostImagePixels else { return cells(ofImage: component) }
-        return component.windows(side: CellOutliner.windowSide).flatMap(cells(ofImage:))
+        guard columns.count * rows.count > CellOutliner.mostImagePixels else {
+            return cells(ofImage: component, isConnected: true)
+        }
+        // A window may hold pieces that meet at a corner only.
+        return component.windows(side: CellOutliner.windowSide).flatMap { cells(ofImage: $0, isConnected: false) }
     }
 
     /// How many pixels so many µm² are.
     private func pixels(_ area: Double) -> Double { area / (frame.micronsPerPixel * frame.micronsPerPixel) }
 
-    private func cells(ofImage component: PixelComponent) -> [CellRecord] {
+    private func cells(ofImage component: PixelComponent, isConnected: Bool) -> [CellRecord] {
         let (columns, rows) = component.bounds
         let (left, top) = (Int(columns.lowerBound), Int(rows.lowerBound))
         let (width, height) = (columns.count, rows.count)
@@ -74,7 +77,7 @@ public struct CellOutliner: Sendable {
                 offset += 2
             }
         }
-        return parts(of: mask, hematoxylin: hematoxylin).compactMap { part in
+        return parts(of: mask, hematoxylin: hematoxylin, isConnected: isConnected).compactMap { part in
             let filled = part.mask.withoutHoles(ofAtMost: Int(pixels(CellOutliner.mostMiddleArea)))
             let count = filled.values.reduce(0) { $0 + ($1 ? 1 : 0) }
             guard Double(count) >= pixels(leastArea) else { return nil }
@@ -96,13 +99,13 @@ public struct CellOutliner: Sendable {
         let y: Int
     }
 
-    private func parts(of mask: Plane<Bool>, hematoxylin: Plane<UInt8>) -> [Part] {
+    private func parts(of mask: Plane<Bool>, hematoxylin: Plane<UInt8>, isConnected: Bool) -> [Part] {
         // A pixel or two without an answer are no gap between nuclei.
         let filled = mask.withoutHoles(ofAtMost: Int(pixels(CellOutliner.mostNoiseArea)))
         let (labels, count) = Watershed.catchments(
             of: relief(of: filled, known: mask, hematoxylin: hematoxylin), in: filled,
             dynamics: Float(splitDepth / frame.micronsPerPixel))
-        guard count > 1 else { return [Part(mask: filled, x: 0, y: 0)] }
+        if count == 1, isConnected { return [Part(mask: filled, x: 0, y: 0)] }
         var bounds = [(Int, Int, Int, Int)](repeating: (Int.max, Int.max, -1, -1), count: count)
         for y in 0..<mask.height {
             for x in 0..<mask.width where labels[x, y] > 0 {
