@@ -33,7 +33,7 @@ extension TrainingConfiguration {
 }
 
 extension ImageNoise {
-    /// What another scanner or another laboratory might have made of a slide: half as much again of stain as ``TrainingPreset/fast``,
-    /// and focus, tone and noise about as far apart as CoNSeP's and MoNuSAC's slides look. Not tuned.
+    /// What another scanner or another laboratory might have made of a slide: half as much again of stain as in
+    /// ``TrainingPreset/fast``, focus, tone and noise by guess, not measured on scanners.
     static let otherScanner = ImageNoise(stainJitter: 0.45, blur: 1, gamma: 0.2, deviation: 6)
 }

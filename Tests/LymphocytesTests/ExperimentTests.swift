@@ -135,4 +135,23 @@ struct ExperimentTests {
             #expect(part.jobs.count == 2 && part.jobs.allSatisfy { part.result($0) == nil })
         }
     }
+
+    /// A folder that keeps a student holds one network, and says how it was taught.
+    @Test func aModelDescribesTheStudentThatItKeeps() throws {
+        let preset = TrainingPreset.fast.lymphocytes(seed: 1)
+        var student = preset.lymphocyteStudent(noise: true)
+        student.criterion = .selfTraining(StatisticsMatching(epsilon: 0.03, logWeight: 1, clusterPixels: 7))
+        let kept = preset.keeping(student)
+        #expect(kept.members == 3 && kept.selfTraining && kept.seed == preset.seed)
+        #expect(kept.noise == student.noise && kept.evidenceWeight == student.evidenceWeight)
+        #expect(kept.criterion.matching == student.criterion.matching)
+        let priors = try LabelPriors.defaultCurve(label: "lymphocyte", classCount: 10)
+        func description(_ training: TrainingConfiguration) -> ModelDescription {
+            ModelDescription(
+                architecture: training.architecture, labels: priors.labels, inputEncoding: "rgb+he",
+                micronsPerPixel: 0.5, priors: priors, training: training, slides: [], steps: 1, temperature: 1,
+                validation: nil, quantizations: nil, versions: [:])
+        }
+        #expect(description(kept).members == 1)
+    }
 }

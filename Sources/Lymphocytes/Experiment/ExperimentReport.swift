@@ -65,7 +65,7 @@ public struct ExperimentReport: Sendable {
             : ["# What moves the AUC: changes of the preset `fast`"]
         lines += [
             "", "Command: `\(command)`. \(date), \(machine). Seeds from \(experiment.firstSeed).",
-            "Every network: preset `fast` but for what its row says, \(experiment.members) network of \(experiment.steps) steps, priors from counts of five regions a class. Training times are each run's own, with what else ran beside it.",
+            "Every network: preset `fast` but for what its row says, \(experiment.members) network of \(experiment.steps) steps, priors from counts of five regions a class. The date is that of the tables: networks whose settings did not change since are kept and scored anew, so training times are of different days, threads and loads and do not compare.",
         ]
         lines += study == .comparison ? comparison() : ablations()
         let open = experiment.jobs.filter { experiment.result($0) == nil }.map { "`\($0.name)`" }
@@ -89,7 +89,7 @@ public struct ExperimentReport: Sendable {
 
     private func comparison() -> [String] {
         var lines = [
-            "Settings: `fast` as [ablations.md](ablations.md) has it; docs/decisions.md says what of these two slides was known when.",
+            "Settings were chosen on slide a ([ablations.md](ablations.md)), but not without these two: that roundness was tried came from fields of consep-b, and other students had been scored here before. Rows with roundness may be optimistic; docs/decisions.md says what was known when.",
             "AUC (disc) on the patches of a slide that was not trained on; where a row has several seeds, their mean, and the 95 % interval (DeLong) of the first.",
             "Natural: all nuclei as they come. Hard: each lymphocyte beside an equally dark nucleus that is none. The rows marked 4-fold were trained on patches of the very set that scores them, cross-validated.",
         ]
