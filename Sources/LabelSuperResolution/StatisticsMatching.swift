@@ -14,11 +14,17 @@ public struct StatisticsMatching: Codable, Equatable, Sendable {
     public var logWeight: Double
     /// σ² is multiplied by this in the denominator: pixels of one nucleus are not independent draws.
     public var clusterPixels: Double
+    /// The weight of (log r)², r = mean of (μ − η)²/ρ² over the batch's blocks: what is left of the blocks' counts is to vary as
+    /// much as their class does, no less (METHOD §4.7); nil for 0.
+    public var varianceWeight: Double?
 
-    public init(epsilon: Double = 0.03, logWeight: Double = 1, clusterPixels: Double = 1) {
+    public init(
+        epsilon: Double = 0.03, logWeight: Double = 1, clusterPixels: Double = 1, varianceWeight: Double? = nil
+    ) {
         self.epsilon = epsilon
         self.logWeight = logWeight
         self.clusterPixels = clusterPixels
+        self.varianceWeight = varianceWeight
     }
 
     /// The loss of a batch; blocks without a class are skipped.
@@ -40,7 +46,14 @@ public struct StatisticsMatching: Codable, Equatable, Sendable {
         let logarithm = try (counts.pixelVariances + epsilon).logarithm() + log(2 * .pi / blockPixels)
         let terms = try (match + logarithm * logWeight) * targets.weights
         let share = shape[1] == 2 ? 0.25 : 0.5
-        return try terms.sum() * (share / Double(targets.knownBlocks))
+        let loss = try terms.sum() * (share / Double(targets.knownBlocks))
+        guard let varianceWeight, varianceWeight != 0 else { return loss }
+        let ratio =
+            try (difference * difference / targets.variances * targets.weights).sum()
+            * (1 / Double(shape[1] * targets.knownBlocks))
+        // The constant keeps the logarithm finite where a batch fits to the last digit.
+        let ratioLogarithm = try (ratio + 1e-3).logarithm()
+        return try loss + ratioLogarithm * ratioLogarithm * varianceWeight
     }
 }
 

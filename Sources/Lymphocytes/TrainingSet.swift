@@ -205,7 +205,12 @@ public struct TrainingSet: BlockSource {
         slide index: Int, position: RegionGrid.Position, using generator: inout SeededGenerator
     ) throws -> Sample {
         let slide = slides[index]
-        let corner = slide.regions.corner(position)
+        var corner = slide.regions.corner(position)
+        if let offset = configuration.gridOffset {
+            let most = Int(offset * Double(layout.blockSide))
+            corner.x += Int.random(in: -most...most, using: &generator)
+            corner.y += Int.random(in: -most...most, using: &generator)
+        }
         let side = layout.imageSide
         let image = try slide.reader.read(
             x: corner.x - layout.margin, y: corner.y - layout.margin, width: side, height: side)
@@ -236,7 +241,8 @@ public struct TrainingSet: BlockSource {
             image: restained.turned(orientation), classes: classes.turned(orientation),
             colors: colors.turned(orientation),
             fine: slide.mask.map {
-                fineLabels(of: index, mask: $0, position: position, classes: classes).turned(orientation)
+                fineLabels(of: index, mask: $0, position: position, corner: corner, classes: classes)
+                    .turned(orientation)
             },
             teacherImage: noise.map { _ in image.turned(orientation) },
             evidence: givesEvidence ? NucleusShape.roundness(of: image).turned(orientation) : nil)
@@ -256,11 +262,10 @@ public struct TrainingSet: BlockSource {
 
     /// The mask's labels inside the blocks that are drawn from; the margin has none, as with coarse labels.
     private func fineLabels(
-        of index: Int, mask: FineMask, position: RegionGrid.Position, classes: Plane<Int?>
+        of index: Int, mask: FineMask, position: RegionGrid.Position, corner: (x: Int, y: Int), classes: Plane<Int?>
     ) -> Plane<Int8> {
         let side = layout.imageSide
         let frame = slides[index].reader.frame
-        let corner = slides[index].regions.corner(position)
         var labels = Plane<Int8>(width: side, height: side, repeating: -1)
         for row in 0..<layout.blocksPerSide {
             for column in 0..<layout.blocksPerSide where classes[column, row] != nil {

@@ -63,10 +63,12 @@ struct CriterionTests {
         switch criterion {
         case .fineLabels: return 0
         case .statisticsMatching(let m), .fineAndCoarse(let m), .selfTraining(let m):
-            return overBlocks { i, mean, v in
+            let sum = overBlocks { i, mean, v in
                 0.5 * pow(mean - eta(i)[1], 2) / (m.clusterPixels * v / 9 + rho(i) * rho(i))
                     + m.logWeight * 0.5 * (log(v + m.epsilon) + log(2 * .pi / 9))
             }
+            let ratio = overBlocks { i, mean, _ in pow((mean - eta(i)[1]) / rho(i), 2) }
+            return sum + (m.varianceWeight ?? 0) * pow(log(ratio + 1e-3), 2)
         case .divergence(let epsilon):
             return overBlocks { i, mean, v in
                 log(rho(i)) - 0.5 * (log(v + epsilon) - log(9)) + (v / 9 + pow(mean - eta(i)[1], 2))
@@ -125,15 +127,18 @@ struct CriterionTests {
 
     private static let matching = StatisticsMatching(epsilon: 0.01, logWeight: 0.7, clusterPixels: 3)
 
-    @Test(arguments: Criterion.names) func agreesWithItsFormulaAndFiniteDifferences(name: String) throws {
+    @Test(arguments: Criterion.names + ["sr, variance matched"])
+    func agreesWithItsFormulaAndFiniteDifferences(name: String) throws {
         // Wide enough that blocks run into each other, on blocks of three pixels.
         let criterion: Criterion =
             switch name {
             case "qr": .implicitPosteriorQR(blur: 2)
             case "rq": .implicitPosteriorRQ(blur: 2)
+            case "sr, variance matched":
+                .statisticsMatching(StatisticsMatching(epsilon: 0.01, logWeight: 0.7, varianceWeight: 0.4))
             default: try Criterion(named: name, matching: CriterionTests.matching)
             }
-        #expect(criterion.name == name)
+        #expect(name.hasPrefix(criterion.name))
         let values = logits(seed: 3)
         let teacher = name == "em" ? logits(seed: 8) : nil
         let scores = try Tensor.from(values, shape: [2, 2, side, side])

@@ -26,6 +26,17 @@ struct TrainingSetTests {
             priors: .defaultCurve(label: "lymphocyte", classCount: 10), coarseClasses: CoarseClasses())
     }
 
+    /// The same regions' classes, but not the same pixels.
+    @Test func regionsCanBeLaidOffTheirGrid() throws {
+        let (aligned, shifted) = (try set(), try set { $0.gridOffset = 0.5 })
+        for step in 1...4 {
+            let before = try aligned.batch(step: step, count: 1, seed: 5)
+            let after = try shifted.batch(step: step, count: 1, seed: 5)
+            #expect(Set(before.classes) == Set(after.classes) && before.classes.count == after.classes.count)
+            #expect(before.input.sorted() != after.input.sorted())
+        }
+    }
+
     /// Teachers see the image as it is; a student's is spoilt, of the same place and turned the same way, and so is the evidence.
     @Test func aStudentsImagesAreSpoiltAndItsTeachersAreNot() throws {
         let plain = try set()

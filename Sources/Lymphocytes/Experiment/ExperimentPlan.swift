@@ -68,6 +68,8 @@ public struct ExperimentMethod: Sendable {
         /// One network more that learns from so many networks of another method, of this seed and those after: what `fast` does.
         case student(
             of: String, teachers: Int, change: @Sendable (inout TrainingConfiguration) -> Void = { _ in })
+        /// The network of another method with the same seed, used otherwise.
+        case variant(InferenceVariant, of: String)
     }
 
     /// Where the priors of a network come from.
@@ -92,6 +94,7 @@ public struct ExperimentMethod: Sendable {
         case .rival(let rival): rival.rawValue
         case .pair(let method): "pair of \(method)"
         case .student(let method, let teachers, _): "student of \(teachers) \(method)"
+        case .variant(let variant, let method): "\(variant) of \(method)"
         }
     }
 
@@ -193,6 +196,18 @@ public struct ExperimentMethod: Sendable {
             name: name, title: title, seeds: seeds, kind: .student(of: method, teachers: 3, change: change))
     }
 
+    /// A change of the networks that `fast` trains now, before self-training.
+    private static func changeOfNow(
+        _ name: String, _ title: String, change: @escaping @Sendable (inout TrainingConfiguration) -> Void
+    ) -> ExperimentMethod {
+        network(name, "σ² × 150, " + title, seeds: 3, change: change)
+    }
+
+    private static func variant(_ variant: InferenceVariant, _ title: String) -> ExperimentMethod {
+        ExperimentMethod(
+            name: "use-\(variant)", title: "`fast` now, " + title, seeds: 2, kind: .variant(variant, of: "self-round"))
+    }
+
     /// Changes of the `fast` preset, one at a time (METHOD §4).
     ///
     /// They begin at the preset before the last of them was taken over, so that what was found on the way stays comparable.
@@ -233,6 +248,14 @@ public struct ExperimentMethod: Sendable {
         change("cluster-500", "σ² × 500 in the denominator") {
             $0.criterion = .statisticsMatching(StatisticsMatching(epsilon: 0.03, logWeight: 0.3, clusterPixels: 500))
         },
+        changeOfNow("offset", "regions up to half a region off the heatmap's grid") { $0.gridOffset = 0.5 },
+        changeOfNow("epsilon-01", "ε = 0.01") {
+            $0.criterion = .statisticsMatching(StatisticsMatching(epsilon: 0.01, logWeight: 0.3, clusterPixels: 150))
+        },
+        changeOfNow("variance", "the counts' variance between regions matched to ρ²") {
+            $0.criterion = .statisticsMatching(
+                StatisticsMatching(epsilon: 0.03, logWeight: 0.3, clusterPixels: 150, varianceWeight: 0.3))
+        },
         change("last-weights", "last weights instead of averaged") { $0.averaging = nil },
         change("stride-1", "full resolution (16, 16, 32)") {
             $0.architecture.stride = 1
@@ -254,5 +277,8 @@ public struct ExperimentMethod: Sendable {
             $0.noise = .otherScanner
             $0.evidenceWeight = nil
         },
+        variant(.turns, "eight turns and flips averaged"),
+        variant(.disc, "probabilities averaged over a disc of 2 µm before the threshold"),
+        variant(.stains, "the slide's stains scaled to the training slides'"),
     ]
 }

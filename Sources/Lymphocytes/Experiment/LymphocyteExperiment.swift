@@ -100,7 +100,8 @@ public struct LymphocyteExperiment: Sendable {
             switch method.kind {
             case .network, .mixture, .rival: 0
             case .blend: 1
-            case .pair(let part), .student(let part, _, _): ExperimentMethod.named(part).map { 1 + depth($0) } ?? 1
+            case .pair(let part), .student(let part, _, _), .variant(_, let part):
+                ExperimentMethod.named(part).map { 1 + depth($0) } ?? 1
             }
         }
         let most = min(mostSeeds, methods.map(\.seeds).max() ?? 0)
@@ -142,7 +143,7 @@ public struct LymphocyteExperiment: Sendable {
         case .student(_, _, let change):
             configuration = configuration.lymphocyteStudent()
             change(&configuration)
-        case .mixture, .blend, .pair, .rival: break
+        case .mixture, .blend, .pair, .rival, .variant: break
         }
         return configuration
     }
@@ -155,6 +156,7 @@ public struct LymphocyteExperiment: Sendable {
         case .blend: (name, wanted) = ("sr", 1)
         case .pair(let method): (name, wanted) = (method, 2)
         case .student(let method, let teachers, _): (name, wanted) = (method, teachers)
+        case .variant(_, let method): (name, wanted) = (method, 1)
         }
         guard let method = ExperimentMethod.named(name), method.seeds >= wanted else {
             throw WorkError(.input, "'\(job.method.name)' needs \(wanted) networks of '\(name)'")
@@ -267,7 +269,7 @@ public struct LymphocyteExperiment: Sendable {
             var result = try score(model, job: job)
             result.trainingSeconds = seconds
             return result
-        case .mixture, .blend, .pair, .student:
+        case .mixture, .blend, .pair, .student, .variant:
             let start = Date()
             let model = try madeModel(job, progress: progress)
             let seconds = Date().timeIntervalSince(start)
@@ -311,7 +313,8 @@ public struct LymphocyteExperiment: Sendable {
         return try SegmentationModel(output, engine: .oneDNN(.float32))
     }
 
-    /// What is no network of its own: the self-similarity posterior, alone or times the network of `sr`, or a pair.
+    /// What is no network of its own: the self-similarity posterior, alone or times the network of `sr`, a pair, a student, or a
+    /// finished network used otherwise.
     private func madeModel(_ job: Job, progress: (String) -> Void) throws -> SegmentationModel {
         let configuration = try configuration(of: job)
         let priors = try priors(job.fold, source: .counts)
@@ -338,7 +341,25 @@ public struct LymphocyteExperiment: Sendable {
         try folder.create()
         try AtomicFile.write(try JSONEncoder().encode(description), to: folder.description)
         return SegmentationModel(
-            network: network, description: description, encoding: encoding, fingerprint: job.name, folder: folder.url)
+            network: try restained(network, job: job, encoding: encoding), description: description,
+            encoding: encoding, fingerprint: job.name, folder: folder.url)
+    }
+
+    /// The network as it is used on the test slide: only that slide's stains are scaled, not those of the regions that it was
+    /// validated on.
+    private func restained(
+        _ network: any SegmentationNetwork, job: Job, encoding: InputEncoding
+    ) throws -> any SegmentationNetwork {
+        guard case .variant(.stains, _) = job.method.kind else { return network }
+        let levels = try (job.fold.training + [job.fold.test]).map {
+            try StainLevels(slide: data.slide($0), micronsPerPixel: Training.micronsPerPixel)
+        }
+        let (known, own) = (levels.dropLast(), levels[levels.count - 1])
+        func factor(_ level: KeyPath<StainLevels, Double>) -> Float {
+            Float(known.map { $0[keyPath: level] }.reduce(0, +) / Double(known.count) / own[keyPath: level])
+        }
+        return RestainedNetwork(
+            network: network, encoding: encoding, factors: (factor(\.hematoxylin), factor(\.eosin)))
     }
 
     /// A student's scales for inference in bytes, so that its folder is a model like any other; nil for what is no network.
@@ -375,6 +396,16 @@ public struct LymphocyteExperiment: Sendable {
             let temperature = try TemperatureScaling.fit(
                 TorchSegmentationNetwork(networks), batches: set.validationBatches(), priors: priors)
             return (TorchSegmentationNetwork(networks, temperature: temperature), temperature)
+        case .variant(let variant, _):
+            guard let part = try parts(of: job).first else { break }
+            // With that network's temperature.
+            let network = try SegmentationModel(modelFolder(part).url, engine: .oneDNN(.float32)).network
+            switch variant {
+            case .turns: return (TurnedNetwork(network: network), 1)
+            case .disc:
+                return (DiscMeanNetwork(network: network, radius: Int((2 / Training.micronsPerPixel).rounded())), 1)
+            case .stains: return (network, 1)
+            }
         default: break
         }
         let channel = set.encoding.hematoxylinChannel

@@ -1,0 +1,173 @@
+internal import Foundation
+internal import LabelSuperResolution
+internal import Raster
+internal import WholeSlide
+
+/// Ways to use a finished network that `segment` does not offer, each to be measured beside it (METHOD §4.3, 4.5, 4.6).
+enum InferenceVariant: String, Sendable {
+    /// The mean probability over the eight turns and flips of each image.
+    case turns
+    /// Each pixel's probability is the mean over a disc inside a nucleus.
+    case disc
+    /// The slide's haematoxylin and eosin are scaled so that their 99th percentiles over tissue are the training slides'
+    /// (Macenko et al. 2009, with fixed stain vectors).
+    case stains
+}
+
+/// Averages the probabilities that a network gives the eight orientations of an image.
+struct TurnedNetwork: SegmentationNetwork {
+    let network: any SegmentationNetwork
+
+    var gridMultiple: Int { network.gridMultiple }
+    var halo: Int { network.halo }
+
+    func logOdds(_ batch: ImageBatch) throws -> [Float] {
+        let pixels = batch.height * batch.width
+        var (present, absent) = (
+            [Float](repeating: 0, count: batch.count * pixels), [Float](repeating: 0, count: batch.count * pixels)
+        )
+        for orientation in Orientation.all {
+            let swaps = orientation.quarterTurns % 2 == 1
+            let (height, width) = swaps ? (batch.width, batch.height) : (batch.height, batch.width)
+            let planes = (0..<batch.count * batch.channels).map { index in
+                Plane(
+                    width: batch.width, height: batch.height,
+                    values: Array(batch.values[index * pixels..<(index + 1) * pixels])
+                ).turned(orientation)
+            }
+            let found = try network.logOdds(
+                ImageBatch(
+                    count: batch.count, channels: batch.channels, height: height, width: width,
+                    values: planes.flatMap(\.values)))
+            for image in 0..<batch.count {
+                for y in 0..<batch.height {
+                    for x in 0..<batch.width {
+                        let moved = orientation.moved(x: x, y: y, width: batch.width, height: batch.height)
+                        let value = max(-80, min(80, found[image * pixels + moved.y * width + moved.x]))
+                        let index = image * pixels + y * batch.width + x
+                        present[index] += 1 / (1 + exp(-value))
+                        absent[index] += 1 / (1 + exp(value))
+                    }
+                }
+            }
+        }
+        return zip(present, absent).map { log($0) - log($1) }
+    }
+}
+
+/// Averages a network's probabilities over a disc around each pixel, as far as it lies inside the image.
+struct DiscMeanNetwork: SegmentationNetwork {
+    let network: any SegmentationNetwork
+    /// Pixels.
+    let radius: Int
+
+    var gridMultiple: Int { network.gridMultiple }
+    var halo: Int { (network.halo + radius + gridMultiple - 1) / gridMultiple * gridMultiple }
+
+    func logOdds(_ batch: ImageBatch) throws -> [Float] {
+        let found = try network.logOdds(batch)
+        let (width, height) = (batch.width, batch.height)
+        let reaches = (-radius...radius).map { Int(Double(radius * radius - $0 * $0).squareRoot()) }
+        var result = found
+        for image in 0..<batch.count {
+            let start = image * width * height
+            // Sums of p and of 1 − p from the row's left end, so that each row of the disc is a difference.
+            let stride = width + 1
+            var sums = [SIMD2<Double>](repeating: .zero, count: stride * height)
+            for y in 0..<height {
+                for x in 0..<width {
+                    let value = Double(max(-80, min(80, found[start + y * width + x])))
+                    let (present, absent) = (1 / (1 + exp(-value)), 1 / (1 + exp(value)))
+                    sums[y * stride + x + 1] = sums[y * stride + x] + SIMD2(present, absent)
+                }
+            }
+            for y in 0..<height {
+                for x in 0..<width {
+                    var sum = SIMD2<Double>.zero
+                    for row in max(0, y - radius)...min(height - 1, y + radius) {
+                        let reach = reaches[row - y + radius]
+                        let (left, right) = (max(0, x - reach), min(width, x + reach + 1))
+                        sum += sums[row * stride + right] - sums[row * stride + left]
+                    }
+                    // Differences of sums may lose what is smaller than their last digit.
+                    result[start + y * width + x] = Float(log(max(sum.x, 1e-12)) - log(max(sum.y, 1e-12)))
+                }
+            }
+        }
+        return result
+    }
+}
+
+/// Shows a network images with other stain concentrations than they have.
+struct RestainedNetwork: SegmentationNetwork {
+    let network: any SegmentationNetwork
+    let encoding: InputEncoding
+    let factors: (hematoxylin: Float, eosin: Float)
+
+    var gridMultiple: Int { network.gridMultiple }
+    var halo: Int { network.halo }
+
+    func logOdds(_ batch: ImageBatch) throws -> [Float] {
+        let pixels = batch.height * batch.width
+        var values: [Float] = []
+        values.reserveCapacity(batch.values.count)
+        for image in 0..<batch.count {
+            var picture = RGBImage(width: batch.width, height: batch.height)
+            for channel in 0..<3 {
+                let start = (image * batch.channels + channel) * pixels
+                for i in 0..<pixels {
+                    picture.pixels[3 * i + channel] = UInt8(
+                        max(0, min(255, ((batch.values[start + i] + 1) * 127.5).rounded())))
+                }
+            }
+            encoding.append(
+                ColorDeconvolution.hematoxylinEosin.restained(picture, factors: factors, offsets: (0, 0)), to: &values)
+        }
+        return try network.logOdds(
+            ImageBatch(
+                count: batch.count, channels: batch.channels, height: batch.height, width: batch.width, values: values))
+    }
+}
+
+/// How strongly a slide is stained: the 99th percentiles of its stains' concentrations over tissue.
+struct StainLevels {
+    var hematoxylin: Double
+    var eosin: Double
+
+    /// Below this sum of concentrations a pixel is taken for glass.
+    private static let leastDensity: Float = 0.15
+    private static let (most, steps): (Float, Float) = (2.5, 400)
+
+    /// Reads all tissue of a slide at the working scale: for small slides.
+    init(slide url: URL, micronsPerPixel: Double) throws {
+        let slide = try Slide(url)
+        let scale = try slide.scale(given: nil)
+        let frame = try WorkingFrame(slide: slide, scale: scale, micronsPerPixel: micronsPerPixel)
+        let reader = WorkingReader(slide: slide, frame: frame)
+        let grid = TileGrid(frame: frame, side: 512, tissue: try TissueMask(slide: slide, scale: scale))
+        let bins = Int(StainLevels.most * StainLevels.steps) + 1
+        var counts = [[Double]](repeating: [Double](repeating: 0, count: bins), count: 2)
+        for tile in grid.rows.joined() {
+            let image = try reader.read(x: tile.x, y: tile.y, width: tile.width, height: tile.height)
+            let stains = ColorDeconvolution.hematoxylinEosin.separated(image)
+            for (h, e) in zip(stains.hematoxylin.values, stains.eosin.values) where h + e > StainLevels.leastDensity {
+                for (stain, value) in [h, e].enumerated() {
+                    counts[stain][Int(max(0, min(StainLevels.most, value)) * StainLevels.steps)] += 1
+                }
+            }
+        }
+        func percentile(_ histogram: [Double]) -> Double {
+            let wanted = histogram.reduce(0, +) * 0.99
+            var sum = 0.0
+            for (bin, count) in histogram.enumerated() {
+                sum += count
+                if sum >= wanted { return (Double(bin) + 0.5) / Double(StainLevels.steps) }
+            }
+            return 0
+        }
+        (hematoxylin, eosin) = (percentile(counts[0]), percentile(counts[1]))
+        guard hematoxylin > 0, eosin > 0, counts[0].contains(where: { $0 > 0 }) else {
+            throw WorkError(.input, "\(url.path) has no stained tissue")
+        }
+    }
+}
