@@ -36,58 +36,124 @@ public struct Reliability: Codable, Equatable, Sendable {
     }
 }
 
-/// Softens or sharpens a network by one number, fitted to coarse labels alone.
-///
-/// Fine labels would say how often a pixel given p is positive. Coarse labels say how many pixels of a block are: the
-/// temperature T is the one with which the blocks' mean probabilities σ(log-odds / T) agree best with η, in units of ρ.
-public enum TemperatureScaling {
-    /// Temperatures that are tried: steps of 5 %.
-    private static let candidates = (-28...28).map { pow(1.05, Double($0)) }
-    /// Log-odds are gathered in steps of an eighth; beyond ± 64 even the highest temperature leaves nothing of them.
-    private static let (most, steps) = (64.0, 8.0)
+/// The log-odds that a network gives the pixels of each of many blocks, as histograms: all that calibration needs.
+public struct BlockHistograms: Sendable {
+    /// One block.
+    struct Block: Sendable {
+        let coarseClass: Int
+        /// Share of the block's pixels in each step of log-odds.
+        let shares: [Float]
+    }
 
-    /// The best temperature between ¼ and 4; 1 where there is no block.
+    let blocks: [Block]
+
+    /// Steps per unit of log-odds, and the last ones: beyond ± 48 even the highest temperature leaves nothing.
+    private static let (most, steps): (Float, Float) = (48, 32)
+    static let count = Int(2 * most * steps) + 1
+
+    /// The log-odds in the middle of a step.
+    static func logOdds(_ bin: Int) -> Double { Double(bin) / Double(steps) - Double(most) }
+    /// The log-odds at the lower end of a step.
+    static func lowerEnd(_ bin: Int) -> Double { (Double(bin) - 0.5) / Double(steps) - Double(most) }
+
+    /// Runs a network over blocks; those without a class are left out.
     ///
-    /// - Parameter batches: held-out blocks.
-    public static func fit(
-        _ network: any SegmentationNetwork, batches: [BlockBatch], priors: LabelPriors
-    ) throws -> Double {
-        let bins = Int(2 * most * steps) + 1
-        let last = priors.labels.count - 1
-        var blocks: [(histogram: [Double], coarseClass: Int)] = []
+    /// - Parameter network: without temperature, as it was trained.
+    public init(_ network: any SegmentationNetwork, batches: [BlockBatch]) throws {
+        var blocks: [Block] = []
         for batch in batches {
             let layout = batch.layout
             let (side, n) = (layout.imageSide, layout.blocksPerSide)
             let logOdds = try network.logOdds(
                 ImageBatch(
                     count: batch.count, channels: batch.channels, height: side, width: side, values: batch.input))
+            let (most, steps) = (BlockHistograms.most, BlockHistograms.steps)
             for (index, known) in batch.classes.enumerated() {
                 guard let known else { continue }
                 let (image, block) = (index / layout.blocksPerImage, index % layout.blocksPerImage)
                 let (left, top) = (
                     layout.margin + block % n * layout.blockSide, layout.margin + block / n * layout.blockSide
                 )
-                var histogram = [Double](repeating: 0, count: bins)
+                var shares = [Float](repeating: 0, count: BlockHistograms.count)
+                let one = 1 / Float(layout.blockSide * layout.blockSide)
                 for y in top..<(top + layout.blockSide) {
                     for x in left..<(left + layout.blockSide) {
-                        let value = Double(logOdds[(image * side + y) * side + x])
-                        histogram[Int(((max(-most, min(most, value)) + most) * steps).rounded())] += 1
+                        let value = max(-most, min(most, logOdds[(image * side + y) * side + x]))
+                        shares[Int(((value + most) * steps).rounded())] += one
                     }
                 }
-                let pixels = Double(layout.blockSide * layout.blockSide)
-                blocks.append((histogram.map { $0 / pixels }, known))
+                blocks.append(Block(coarseClass: known, shares: shares))
             }
         }
-        guard !blocks.isEmpty else { return 1 }
-        let frequency = Dictionary(blocks.map { ($0.coarseClass, 1.0) }, uniquingKeysWith: +)
+        self.blocks = blocks
+    }
+
+    /// How many blocks there are of each class.
+    var frequency: [Int: Int] { Dictionary(blocks.map { ($0.coarseClass, 1) }, uniquingKeysWith: +) }
+}
+
+/// Softens or sharpens a network by one number, fitted to coarse labels alone.
+///
+/// Fine labels would say how often a pixel given p is positive. Coarse labels say how many pixels of a block are: the
+/// temperature T is the one with which the blocks' mean probabilities σ(log-odds / T) agree best with η, in units of ρ, each
+/// class weighing the same.
+public enum TemperatureScaling {
+    /// Temperatures that are tried: steps of 5 %.
+    private static let candidates = (-28...28).map { pow(1.05, Double($0)) }
+
+    /// The best temperature between ¼ and 4; 1 where there is no block.
+    public static func fit(_ histograms: BlockHistograms, priors: LabelPriors) -> Double {
+        guard !histograms.blocks.isEmpty else { return 1 }
+        let last = priors.labels.count - 1
+        let frequency = histograms.frequency
         func mismatch(_ temperature: Double) -> Double {
-            let probabilities = (0..<bins).map { 1 / (1 + exp(-(Double($0) / steps - most) / temperature)) }
-            return blocks.reduce(0) { sum, block in
-                let mean = zip(block.histogram, probabilities).reduce(0) { $0 + $1.0 * $1.1 }
-                let error = (mean - priors.means[block.coarseClass][last]) / priors.deviations[block.coarseClass][last]
-                return sum + error * error / frequency[block.coarseClass, default: 1]
+            let probabilities = (0..<BlockHistograms.count).map {
+                Float(1 / (1 + exp(-BlockHistograms.logOdds($0) / temperature)))
+            }
+            return histograms.blocks.reduce(0) { sum, block in
+                let mean = zip(block.shares, probabilities).reduce(Float(0)) { $0 + $1.0 * $1.1 }
+                let (eta, rho) = (priors.means[block.coarseClass][last], priors.deviations[block.coarseClass][last])
+                let error = (Double(mean) - eta) / rho
+                return sum + error * error / Double(frequency[block.coarseClass, default: 1])
             }
         }
         return candidates.min { mismatch($0) < mismatch($1) } ?? 1
+    }
+}
+
+/// The probability at which objects end, from coarse labels alone: over regions as they come, as many pixels lie above it as
+/// the priors lead to expect, so that what is found too much is as much as what is missed.
+public enum AreaThreshold {
+    /// Beyond these a threshold says that the network is off, not where objects end. Before the temperature, which must not
+    /// change what is found.
+    private static let allowed = 0.2...0.8
+
+    /// - Parameters:
+    ///   - histograms: of the network without temperature.
+    ///   - regions: how many regions of each class there are; the blocks are a sample of each.
+    /// - Returns: a probability after the temperature; nil where there is no block.
+    public static func fit(
+        _ histograms: BlockHistograms, regions: [Int], temperature: Double, priors: LabelPriors
+    ) -> Double? {
+        guard !histograms.blocks.isEmpty else { return nil }
+        let last = priors.labels.count - 1
+        let frequency = histograms.frequency
+        func weight(_ block: BlockHistograms.Block) -> Double {
+            Double(regions[block.coarseClass]) / Double(frequency[block.coarseClass, default: 1])
+        }
+        let expected = histograms.blocks.reduce(0) { $0 + weight($1) * priors.means[$1.coarseClass][last] }
+        var found = [Double](repeating: 0, count: BlockHistograms.count)
+        for block in histograms.blocks {
+            let weight = weight(block)
+            for (bin, share) in block.shares.enumerated() where share > 0 { found[bin] += weight * Double(share) }
+        }
+        var above = 0.0
+        let bin = found.indices.reversed().first { bin in
+            above += found[bin]
+            return above >= expected
+        }
+        let limits = [allowed.lowerBound, allowed.upperBound].map { log($0 / (1 - $0)) }
+        let logOdds = max(limits[0], min(limits[1], bin.map(BlockHistograms.lowerEnd) ?? limits[0]))
+        return 1 / (1 + exp(-logOdds / temperature))
     }
 }

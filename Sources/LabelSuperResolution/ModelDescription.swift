@@ -3,7 +3,7 @@ internal import Foundation
 /// What `model.json` says of a model: enough to run it, to judge it and to train it again.
 public struct ModelDescription: Codable, Sendable {
     /// The version of this file's layout.
-    public static let currentFormat = 2
+    public static let currentFormat = 3
 
     public var format: Int
     public var architecture: UNetArchitecture
@@ -22,6 +22,8 @@ public struct ModelDescription: Codable, Sendable {
     public var steps: Int
     /// Divides the log-odds; 1 where none was fitted.
     public var temperature: Double
+    /// The probability at which objects end (``AreaThreshold``), after the temperature; nil where no coarse label told.
+    public var threshold: Double?
     /// Of the last validation on held-out blocks.
     public var validation: ValidationMetrics?
     /// Of each member, for inference in bytes; nil where there was nothing to find it on.
@@ -45,7 +47,8 @@ public struct ModelDescription: Codable, Sendable {
     public init(
         architecture: UNetArchitecture, labels: [String], inputEncoding: String, micronsPerPixel: Double,
         priors: LabelPriors, training: TrainingConfiguration, slides: [TrainingSlide], steps: Int,
-        temperature: Double = 1, validation: ValidationMetrics?, quantizations: [Quantization]? = nil,
+        temperature: Double = 1, threshold: Double? = nil, validation: ValidationMetrics?,
+        quantizations: [Quantization]? = nil,
         versions: [String: String]
     ) {
         format = ModelDescription.currentFormat
@@ -59,6 +62,7 @@ public struct ModelDescription: Codable, Sendable {
         self.slides = slides
         self.steps = steps
         self.temperature = temperature
+        self.threshold = threshold
         self.validation = validation
         self.quantizations = quantizations
         self.versions = versions

@@ -65,6 +65,7 @@ public struct ModelFolder: Sendable {
             let model = try JSONDecoder().decode(ModelDescription.self, from: data)
             guard model.architecture.isPossible, (1...64).contains(model.members), model.micronsPerPixel > 0.01,
                 model.micronsPerPixel < 100, model.temperature > 0.01, model.temperature < 100,
+                model.threshold.map({ $0 > 0 && $0 < 1 }) ?? true,
                 model.labels.count == model.architecture.labels, model.priors.labels == model.labels
             else { throw MethodError(.model, "\(description.path) describes an impossible network") }
             try model.priors.validate(description.path)

@@ -14,8 +14,8 @@ public struct StatisticsMatching: Codable, Equatable, Sendable {
     public var logWeight: Double
     /// σ² is multiplied by this in the denominator: pixels of one nucleus are not independent draws.
     public var clusterPixels: Double
-    /// The weight of (log r)², r = mean of (μ − η)²/ρ² over the batch's blocks: what is left of the blocks' counts is to vary as
-    /// much as their class does, no less (METHOD §4.7); nil for 0.
+    /// The weight of (log r)², r = mean of (μ − η)²/ρ² over a batch's blocks and labels: counts are to scatter about η as much as
+    /// their class does, neither more nor less (METHOD §4.7); nil for 0.
     public var varianceWeight: Double?
 
     public init(

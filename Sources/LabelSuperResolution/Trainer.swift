@@ -132,36 +132,16 @@ public final class Trainer {
         let input = try batch.tensor(device: device)
         let logProbabilities = try network(input, isTraining: true).logSoftmax(dimension: 1)
         let labelled = try labels(of: batch, input: input)
-        let ramp = configuration.logarithmRamp
-        let criterion =
-            step < ramp
-            ? configuration.criterion.scalingLogarithm(by: Double(step) / Double(ramp)) : configuration.criterion
-        let coarse = try criterion.coarseLoss(
-            logProbabilities, classes: batch.classes, layout: batch.layout, priors: priors, teacher: labelled,
+        let loss = try BatchLoss(
+            logProbabilities, batch: batch, teacher: labelled, configuration: configuration, step: step, priors: priors,
             device: device)
-        let colour =
-            try criterion.usesCoarseLabels
-            ? PixelCrossEntropy.loss(logProbabilities, labels: batch.pixelLabels, device: device) : coarse * 0
-        let fine: Tensor
-        if case .selfTraining = criterion, let labelled {
-            fine = try criterion.teacherLoss(
-                logProbabilities, teacher: labelled, classes: batch.classes, layout: batch.layout, priors: priors,
-                device: device)
-        } else {
-            fine =
-                try criterion.needsFineLabels
-                ? PixelCrossEntropy.loss(logProbabilities, labels: batch.fineLabels, device: device) : coarse * 0
-        }
-        let loss =
-            try coarse * configuration.coarseWeight + colour * configuration.pixelWeight
-            + fine * configuration.fineWeight
-        let value = Double(try loss.item())
+        let value = Double(try loss.total.item())
         guard value.isFinite else {
             throw MethodError(
                 .training, "the loss is no number at step \(step): lower the learning rate or check the priors")
         }
         try optimizer.clearGradients()
-        try loss.backward()
+        try loss.total.backward()
         let norm = try optimizer.clipGradients(norm: configuration.gradientNorm ?? .infinity)
         let rate = configuration.rate(step: step)
         // Sharp log-probabilities may overflow in a single gradient; that step is left out rather than the run spoilt.
@@ -169,7 +149,8 @@ public final class Trainer {
             try optimizer.step(learningRate: rate)
             try updateAverage()
         }
-        let text = "\(rate),\(value),\(try coarse.item()),\(try colour.item()),\(try fine.item()),\(norm)"
+        let text =
+            "\(rate),\(value),\(try loss.coarse.item()),\(try loss.colour.item()),\(try loss.fine.item()),\(norm)"
         return (text, value)
     }
 

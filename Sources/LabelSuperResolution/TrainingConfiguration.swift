@@ -73,9 +73,11 @@ public struct TrainingConfiguration: Codable, Equatable, Sendable {
     public var noise: ImageNoise?
     /// The weight of what the images' shapes tell beside the teachers: log-odds per unit of ``BlockBatch/evidence``; nil for 0.
     public var evidenceWeight: Double?
-    /// Blocks lie off their coarse labels' grid by up to this share of a region, as where patches are drawn without regard to it;
-    /// nil for 0. Only to be measured (METHOD §4.1).
+    /// Blocks lie off their coarse labels' grid by up to this share of a region, as where patches are drawn without regard to it,
+    /// and may then reach into held-out regions; nil for 0. Only to be measured (METHOD §4.1).
     public var gridOffset: Double?
+    /// Whether images are laid down in one of eight orientations; nil for true. Only to be measured (METHOD §4.3).
+    public var turns: Bool?
 
     /// Takes another criterion, with that criterion's own weights unless others are given.
     public mutating func use(_ criterion: Criterion, coarseWeight: Double? = nil, fineWeight: Double? = nil) {

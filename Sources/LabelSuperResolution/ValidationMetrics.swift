@@ -13,13 +13,6 @@ public struct ValidationMetrics: Codable, Equatable, Sendable {
     public var absoluteError: Double
     /// Mean of p (1 − p): near 0 where predictions are sharp.
     public var pixelVariance: Double
-    /// The probability above which as many pixels lie as the priors lead to expect.
-    public var threshold: Double
-
-    /// Steps of the histogram in which the threshold is looked for.
-    private static let bins = 200
-    /// Beyond these a threshold says that the network is off, not where cells end.
-    private static let thresholds = 0.2...0.8
 
     /// Runs the network over validation batches; nil where there is no block.
     public static func measure(
@@ -47,27 +40,10 @@ public struct ValidationMetrics: Codable, Equatable, Sendable {
             return (found[i] - expected[i]) * (found[i] - expected[i])
                 / (blocks[i].variance / Double(blocks[i].pixels) + rho * rho)
         }
-        var histogram = [Double](repeating: 0, count: bins + 1)
-        for (block, weight) in zip(blocks, weights) {
-            for (bin, share) in block.histogram.enumerated() { histogram[bin] += weight * Double(share) }
-        }
         return ValidationMetrics(
             correlation: Ranks.correlation(found, expected, weights: weights) ?? 0, mismatch: mean(mismatches),
             absoluteError: mean(zip(found, expected).map { abs($0 - $1) }),
-            pixelVariance: mean(blocks.map(\.variance)), threshold: threshold(histogram, fraction: mean(expected)))
-    }
-
-    /// The threshold above which a fraction of the histogram lies.
-    private static func threshold(_ histogram: [Double], fraction: Double) -> Double {
-        var above = 0.0
-        for bin in histogram.indices.reversed() {
-            above += histogram[bin]
-            if above >= fraction {
-                let value = Double(bin) / Double(bins)
-                return min(thresholds.upperBound, max(thresholds.lowerBound, value))
-            }
-        }
-        return thresholds.lowerBound
+            pixelVariance: mean(blocks.map(\.variance)))
     }
 
     /// What the network predicts for one block.
@@ -76,8 +52,6 @@ public struct ValidationMetrics: Codable, Equatable, Sendable {
         let pixels: Int
         let mean: Double
         let variance: Double
-        /// Share of the pixels by probability.
-        let histogram: [Float]
 
         init(_ logOdds: [Float], index: Int, layout: BlockLayout, coarseClass: Int) {
             self.coarseClass = coarseClass
@@ -86,19 +60,16 @@ public struct ValidationMetrics: Codable, Equatable, Sendable {
             let left = layout.margin + block % n * side
             let top = layout.margin + block / n * side
             var (sum, square) = (0.0, 0.0)
-            var counts = [Float](repeating: 0, count: bins + 1)
             for y in top..<(top + side) {
                 for x in left..<(left + side) {
                     let p = 1 / (1 + exp(-logOdds[(image * imageSide + y) * imageSide + x]))
                     sum += Double(p)
                     square += Double(p * p)
-                    counts[Int(p * Float(bins))] += 1
                 }
             }
             pixels = side * side
             mean = sum / Double(pixels)
             variance = (sum - square) / Double(pixels)
-            histogram = counts.map { $0 / Float(side * side) }
         }
     }
 }

@@ -89,13 +89,14 @@ public struct Training: Sendable {
         let folder = ModelFolder(output)
         try folder.create()
         report(.ready(slides: set.summary, regionsPerClass: set.regionsPerClass, priors: priors))
-        let (validation, temperature, quantizations) = try trainMembers(
+        let trained = try trainMembers(
             folder, set: set, priors: priors, steps: steps, resume: resume, report: report)
         let model = ModelDescription(
             architecture: configuration.architecture, labels: priors.labels, inputEncoding: encoding.rawValue,
             micronsPerPixel: Training.micronsPerPixel, priors: priors,
             training: configuration.selfTraining ? configuration.keeping(student) : configuration, slides: set.summary,
-            steps: steps, temperature: temperature, validation: validation, quantizations: quantizations,
+            steps: steps, temperature: trained.temperature, threshold: trained.threshold,
+            validation: trained.validation, quantizations: trained.quantizations,
             versions: [
                 "graticule": GraticuleVersion.current, "libtorch": TorchRuntime.version,
                 "openslide": Slide.libraryVersion,
@@ -108,10 +109,10 @@ public struct Training: Sendable {
 
     /// Trains each member in its own folder, the only one in the model folder itself, and joins their weights.
     ///
-    /// - Returns: the temperature of the whole, its validation, and the members' scales for inference in bytes.
+    /// - Returns: what is known of the whole, and the members' scales for inference in bytes.
     private func trainMembers(
         _ folder: ModelFolder, set: TrainingSet, priors: LabelPriors, steps: Int, resume: Bool, report: (Event) -> Void
-    ) throws -> (validation: ValidationMetrics?, temperature: Double, quantizations: [Quantization]?) {
+    ) throws -> Trained {
         let members = configuration.members
         let isStudent = configuration.selfTraining
         let count = members + (isStudent ? 1 : 0)
@@ -140,16 +141,25 @@ public struct Training: Sendable {
         }
         let networks = try folder.networks(
             members: isStudent ? 1 : members, architecture: configuration.architecture)
+        let calibration = try NetworkCalibration(
+            TorchSegmentationNetwork(networks), set: set, priors: priors, fitsTemperature: fitsTemperature)
         let batches = try set.validationBatches()
-        let temperature =
-            try fitsTemperature
-            ? TemperatureScaling.fit(TorchSegmentationNetwork(networks), batches: batches, priors: priors) : 1
-        let whole = TorchSegmentationNetwork(networks, temperature: temperature)
+        let whole = TorchSegmentationNetwork(networks, temperature: calibration.temperature)
         let validation = try ValidationMetrics.measure(whole, batches: batches, priors: priors)
         let quantizations = try networks.compactMap {
-            try Quantization.calibrate($0, batches: batches, threshold: validation?.threshold ?? 0.5)
+            try Quantization.calibrate($0, batches: batches, threshold: calibration.untemperedThreshold)
         }
-        return (validation, temperature, quantizations.count == networks.count ? quantizations : nil)
+        return Trained(
+            validation: validation, temperature: calibration.temperature, threshold: calibration.threshold,
+            quantizations: quantizations.count == networks.count ? quantizations : nil)
+    }
+
+    /// What is known of trained networks beside their weights.
+    private struct Trained {
+        let validation: ValidationMetrics?
+        let temperature: Double
+        let threshold: Double?
+        let quantizations: [Quantization]?
     }
 
     private func openSlides(
@@ -185,5 +195,28 @@ public struct Training: Sendable {
                     ?? "no slide is left to train on: --only and --exclude leave none")
         }
         return (opened, failures)
+    }
+}
+
+/// Temperature and threshold of a finished network, from the coarse labels of its training slides.
+struct NetworkCalibration {
+    let temperature: Double
+    /// After the temperature; nil where there is no region.
+    let threshold: Double?
+
+    /// - Parameter network: without temperature.
+    init(
+        _ network: any SegmentationNetwork, set: TrainingSet, priors: LabelPriors, fitsTemperature: Bool = true
+    ) throws {
+        let histograms = try BlockHistograms(network, batches: set.calibrationBatches())
+        temperature = fitsTemperature ? TemperatureScaling.fit(histograms, priors: priors) : 1
+        threshold = AreaThreshold.fit(
+            histograms, regions: set.allRegionsPerClass, temperature: temperature, priors: priors)
+    }
+
+    /// The threshold in the probabilities of the network without temperature; a half where there is none.
+    var untemperedThreshold: Double {
+        guard let threshold else { return 0.5 }
+        return 1 / (1 + pow(1 / threshold - 1, temperature))
     }
 }

@@ -29,6 +29,8 @@ public struct TrainingSet: BlockSource {
 
     /// Regions of validation per class that are looked at: enough for a stable mean, few enough to be quick.
     private static let mostValidationRegions = 24
+    /// Regions of each class that temperature and threshold are found on.
+    private static let mostCalibrationRegions = 64
     /// Unreadable regions in a row after which the slides are taken to be broken.
     private static let mostAttempts = 20
     /// A superblock is this many regions wide: 0.6 mm, so that training and validation are different tissue.
@@ -224,7 +226,8 @@ public struct TrainingSet: BlockSource {
             ? ColorDeconvolution.hematoxylinEosin.restained(
                 image, factors: (hematoxylin, eosin), offsets: (offset(), offset())) : image
         if let noise { restained = spoilt(restained, by: noise, using: &generator) }
-        let orientation = Orientation.all[Int.random(in: 0..<8, using: &generator)]
+        let drawn = Orientation.all[Int.random(in: 0..<8, using: &generator)]
+        let orientation = configuration.turns ?? true ? drawn : Orientation(quarterTurns: 0, isFlipped: false)
         let n = layout.blocksPerSide
         var classes = Plane<Int?>(width: n, height: n, repeating: nil)
         for row in 0..<n {
@@ -295,24 +298,38 @@ public struct TrainingSet: BlockSource {
         return Double.random(in: 0..<1, using: &generator) < configuration.fineFraction
     }
 
-    /// Up to 24 held-out regions of each class with their margin, always the same.
-    private var validationSample: [(image: RGBImage, coarseClass: Int)] {
+    public func validationBatches() throws -> [BlockBatch] {
         var generator = SeededGenerator(seed: configuration.seed, stream: .max - 1)
-        return validation.enumerated().flatMap { known, places in
-            places.shuffled(using: &generator).prefix(TrainingSet.mostValidationRegions)
-                .compactMap { place in (try? image(of: place, layout: validationLayout)).map { ($0, known) } }
-        }
+        return batches(of: validation.map { $0.shuffled(using: &generator) }, most: TrainingSet.mostValidationRegions)
     }
 
-    public func validationBatches() throws -> [BlockBatch] {
-        let chosen = validationSample
-        return stride(from: 0, to: chosen.count, by: 16).map { start in
-            let part = chosen[start..<min(start + 16, chosen.count)]
+    /// Regions of every class on which temperature and threshold are found, always the same: held-out ones, made up with others.
+    ///
+    /// One number each is fitted to what training knows anyway, so regions that were trained on do little harm; the few held-out
+    /// ones of the rare high classes, which hold most of the pixels sought, do much.
+    public func calibrationBatches() throws -> [BlockBatch] {
+        var generator = SeededGenerator(seed: configuration.seed, stream: .max - 2)
+        let places = zip(validation, training).map { held, others in
+            held.shuffled(using: &generator) + others.shuffled(using: &generator)
+        }
+        return batches(of: places, most: TrainingSet.mostCalibrationRegions)
+    }
+
+    /// The first regions of each class that can be read, with their margin.
+    private func batches(of places: [[Place]], most: Int) -> [BlockBatch] {
+        let chosen = places.enumerated().flatMap { known, places in
+            places.prefix(most).map { (place: $0, known: known) }
+        }
+        return stride(from: 0, to: chosen.count, by: 16).compactMap { start in
+            let part = chosen[start..<min(start + 16, chosen.count)].compactMap { region in
+                (try? image(of: region.place, layout: validationLayout)).map { (image: $0, known: region.known) }
+            }
+            guard !part.isEmpty else { return nil }
             var input: [Float] = []
             for region in part { encoding.append(region.image, to: &input) }
             let pixels = validationLayout.imageSide * validationLayout.imageSide
             return BlockBatch(
-                layout: validationLayout, channels: encoding.channels, input: input, classes: part.map(\.coarseClass),
+                layout: validationLayout, channels: encoding.channels, input: input, classes: part.map(\.known),
                 pixelLabels: [Int8](repeating: -1, count: part.count * pixels))
         }
     }
@@ -351,6 +368,9 @@ public struct TrainingSet: BlockSource {
 
     /// Training regions of each coarse class.
     public var regionsPerClass: [Int] { training.map(\.count) }
+
+    /// All regions of each coarse class, held out or not.
+    var allRegionsPerClass: [Int] { zip(training, validation).map { $0.count + $1.count } }
 
     /// A few held-out regions for previews, from the lowest class that there is to the highest; from training where
     /// nothing could be held out. Their margin is as wide as the network sees.

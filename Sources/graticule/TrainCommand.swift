@@ -13,7 +13,8 @@ struct TrainCommand: ParsableCommand {
             """)
 
     @Option(help: "Folder of slides.") var slides: String
-    @Option(help: "Folder of TIL heatmaps (quip 'prediction-<slide>' text, or WSInfer CSV).") var heatmaps: String
+    @Option(help: "Folder of TIL heatmaps, in any of the formats that 'graticule import-heatmap --help' lists.")
+    var heatmaps: String
     @Option(help: "Model folder to write.") var output: String
     @Option(help: "Priors from 'graticule priors'; without, a default curve from 0 to 40 %.") var priors: String?
     @Option(help: "fast (CPU, minutes) or paper (Appendix A, for a GPU).") var preset = "fast"
@@ -30,7 +31,9 @@ struct TrainCommand: ParsableCommand {
     @Option(help: "Folder of fine masks at level 0, <slide>.png or <slide>.tif, for hr and hr+sr.") var masks: String?
     @Option(help: "Share of regions whose fine labels are used (0 … 1).") var fineFraction: Double?
     @Option(help: "λ_sr, the weight of the coarse part; the criterion's own if not given.") var coarseWeight: Double?
-    @Option(help: "λ_hr, the weight of the fine labels; the criterion's own if not given.") var fineWeight: Double?
+    @Option(
+        help: "λ_hr, the weight of the fine labels, or of what earlier networks find; the criterion's own if not given."
+    ) var fineWeight: Double?
     @Option(help: "Half-width of the interval criterion; ρ if not given.") var intervalRadius: Double?
     @Option(help: "Weight of the logarithm in the loss (0 … 1).") var logWeight: Double?
     @Option(help: "Steps over which that weight is reached.") var logRamp: Int?
@@ -42,7 +45,7 @@ struct TrainCommand: ParsableCommand {
     @Flag(help: "Let the network that learns from the others see blurred, noisy images while they see clean ones.")
     var studentNoise = false
     @Flag(help: "Train a network without the fixed term for darkness.") var noDarknessPrior = false
-    @Flag(help: "Leave the probabilities as they are instead of fitting a temperature to held-out coarse labels.")
+    @Flag(help: "Leave the probabilities as they are instead of fitting a temperature to the coarse labels.")
     var noTemperature = false
     @Option(help: "Share of pixels labelled by colour (0 … 1).") var colorLabels: Double?
     @Option(
@@ -78,6 +81,13 @@ struct TrainCommand: ParsableCommand {
         guard (1...64).contains(members ?? 1) else { throw ValidationError("--members must be between 1 and 64.") }
         guard Criterion.names.contains(criterion) else {
             throw ValidationError("--criterion must be one of \(Criterion.names.joined(separator: ", ")).")
+        }
+        // An option that would do nothing was meant for something else.
+        guard intervalRadius == nil || criterion == "interval" else {
+            throw ValidationError("--interval-radius is for --criterion interval.")
+        }
+        guard ["hr", "hr+sr"].contains(criterion) || (masks == nil && fineFraction == nil) else {
+            throw ValidationError("--masks and --fine-fraction are for --criterion hr and hr+sr.")
         }
         guard (colorDarkest ?? 0) >= 0 else { throw ValidationError("--color-darkest must not be negative.") }
         guard fineFraction != 0 else { throw ValidationError("--fine-fraction must be above 0.") }

@@ -39,6 +39,9 @@ struct CommandLineTests {
         ["priors", "--output", "x"], ["phantom", "--output", "x", "--size", "3"],
         ["segment", "x", "--model", "m", "--results", "r", "--threshold", "2"],
         ["train", "--slides", "x", "--heatmaps", "y", "--output", "z", "--criterion", "magic"],
+        ["train", "--slides", "x", "--heatmaps", "y", "--output", "z", "--masks", "m"],
+        ["train", "--slides", "x", "--heatmaps", "y", "--output", "z", "--fine-fraction", "0.5"],
+        ["train", "--slides", "x", "--heatmaps", "y", "--output", "z", "--interval-radius", "0.1"],
         ["priors", "--show", "x", "--counts", "y"],
         ["experiment", "lymphocytes", "--data", "x", "--output", "y", "--only", "magic"],
     ]) func wrongUsageIsStatusTwo(arguments: [String]) throws {

@@ -164,6 +164,53 @@ struct CriterionTests {
         }
     }
 
+    /// λ_sr · coarse + λ_colour · colour + λ_hr · fine, and its gradient; pixels labelled −1 must not count.
+    @Test(arguments: ["sr", "hr", "hr+sr"]) func theWholeLossAgreesWithItsFormulaAndFiniteDifferences(name: String)
+        throws
+    {
+        var configuration = TrainingPreset.fast.configuration(inputChannels: 1, labels: 2, seed: 1)
+        configuration.use(
+            try Criterion(named: name, matching: CriterionTests.matching), coarseWeight: name == "hr" ? 0 : 2,
+            fineWeight: name == "sr" ? 0 : 5)
+        configuration.pixelWeight = 3
+        let values = logits(seed: 6)
+        // Every third pixel is labelled by colour, every fifth by a mask, the others not.
+        let colours = (0..<2 * pixels).map { Int8($0 % 3 == 0 ? 0 : -1) }
+        let masks = (0..<2 * pixels).map { Int8($0 % 5 == 0 ? $0 % 2 : -1) }
+        func crossEntropy(_ logits: [Double], _ labels: [Int8]) -> Double {
+            let known = labels.indices.filter { labels[$0] >= 0 }
+            return known.reduce(0) { $0 - log(p(logits, $1 / pixels, $1 % pixels)[Int(labels[$1])]) }
+                / Double(known.count)
+        }
+        func wanted(_ logits: [Double]) throws -> Double {
+            let coarse = try formula(configuration.criterion, logits, teacher: nil)
+            let colour = name == "hr" ? 0 : crossEntropy(logits, colours)
+            let fine = name == "sr" ? 0 : crossEntropy(logits, masks)
+            return configuration.coarseWeight * coarse + 3 * colour + configuration.fineWeight * fine
+        }
+        let scores = try Tensor.from(values, shape: [2, 2, side, side])
+        try scores.requireGradient()
+        let batch = BlockBatch(
+            layout: layout, channels: 1, input: [Float](repeating: 0, count: 2 * pixels), classes: classes,
+            pixelLabels: colours, fineLabels: masks)
+        let loss = try BatchLoss(
+            scores.logSoftmax(dimension: 1), batch: batch, teacher: nil, configuration: configuration, step: 1,
+            priors: priors(), device: .cpu
+        ).total
+        let exact = values.map(Double.init)
+        #expect(abs(Double(try loss.item()) - (try wanted(exact))) <= 1e-4 * max(0.1, abs(try wanted(exact))))
+        try loss.backward()
+        let gradient = try #require(scores.gradient).values()
+        let width = 1e-5
+        for index in stride(from: 0, to: values.count, by: 3) {
+            var (up, down) = (exact, exact)
+            up[index] += width
+            down[index] -= width
+            let slope = (try wanted(up) - wanted(down)) / (2 * width)
+            #expect(abs(Double(gradient[index]) - slope) <= 1e-4 * max(0.1, abs(slope)), "\(name) at \(index)")
+        }
+    }
+
     @Test func intervalWithItsOwnRadiusIsFlatInside() throws {
         let scores = try Tensor.from(logits(seed: 1), shape: [2, 2, side, side])
         let loss = try Criterion.interval(radius: 1).coarseLoss(

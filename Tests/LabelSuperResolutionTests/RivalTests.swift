@@ -212,24 +212,57 @@ struct CalibrationTests {
         #expect(sure.bins.map(\.count) == [5, 5])
     }
 
+    private struct Echo: SegmentationNetwork {
+        let gridMultiple = 1
+        let halo = 0
+        func logOdds(_ batch: ImageBatch) throws -> [Float] { batch.values }
+    }
+
+    /// Blocks of 2×2 pixels with the given log-odds.
+    private func histograms(_ values: [Float], classes: [Int?]) throws -> BlockHistograms {
+        try BlockHistograms(
+            Echo(),
+            batches: [
+                BlockBatch(
+                    layout: BlockLayout(margin: 0, blocksPerSide: 1, blockSide: 2), channels: 1, input: values,
+                    classes: classes, pixelLabels: [Int8](repeating: -1, count: values.count))
+            ])
+    }
+
     /// Blocks whose share of the label is what log-odds divided by 2 say: the temperature is 2.
     @Test func temperatureIsFoundFromBlocksAlone() throws {
-        struct Echo: SegmentationNetwork {
-            let gridMultiple = 1
-            let halo = 0
-            func logOdds(_ batch: ImageBatch) throws -> [Float] { batch.values }
-        }
-        let layout = BlockLayout(margin: 0, blocksPerSide: 1, blockSide: 2)
         let values: [Float] = [-6, -4, 2, -3, -5, 1, 3, 4]
         func share(_ range: Range<Int>) -> Double {
             range.reduce(0) { $0 + 1 / (1 + exp(-Double(values[$1]) / 2)) } / 4
         }
         let priors = try LabelPriors.binary(
             label: "x", means: [share(0..<4), share(4..<8)], deviations: [0.05, 0.05], origin: "test")
-        let batch = BlockBatch(
-            layout: layout, channels: 1, input: values, classes: [0, 1], pixelLabels: [Int8](repeating: -1, count: 8))
-        let found = try TemperatureScaling.fit(Echo(), batches: [batch], priors: priors)
+        let found = TemperatureScaling.fit(try histograms(values, classes: [0, 1]), priors: priors)
         #expect(abs(found / 2 - 1) < 0.03)
-        #expect(try TemperatureScaling.fit(Echo(), batches: [], priors: priors) == 1)
+        #expect(TemperatureScaling.fit(try histograms([], classes: []), priors: priors) == 1)
+    }
+
+    /// Class 0 holds a quarter of false pixels and is common; class 1 holds three quarters of true ones and is rare.
+    @Test func thresholdFindsAsManyPixelsAsRegionsHold() throws {
+        let values: [Float] = [-3, -3, -3, -0.5, -3, -1, 0.5, 0.7]
+        let blocks = try histograms(values, classes: [0, 1])
+        let priors = try LabelPriors.binary(label: "x", means: [0, 0.75], deviations: [0.1, 0.1], origin: "test")
+        func logOdds(_ regions: [Int], temperature: Double = 1) throws -> Double {
+            let p = try #require(
+                AreaThreshold.fit(blocks, regions: regions, temperature: temperature, priors: priors))
+            return log(p / (1 - p))
+        }
+        // One region each: three pixels are expected, and the false one is among the three most likely.
+        #expect(abs(try logOdds([1, 1]) + 0.5) < 0.02)
+        // Four of class 1 for each of class 0: twelve are expected, and the false one and eight are not enough.
+        #expect(abs(try logOdds([1, 4]) + 1) < 0.02)
+        // A temperature changes the number, not what is found.
+        #expect(abs(try logOdds([1, 1], temperature: 0.25) + 2) < 0.08)
+        // Never beyond a probability of 0.2 before the temperature.
+        let high = try LabelPriors.binary(label: "x", means: [0.9, 1], deviations: [0.1, 0.1], origin: "test")
+        let least = try #require(AreaThreshold.fit(blocks, regions: [1, 1], temperature: 1, priors: high))
+        #expect(abs(least - 0.2) < 1e-9)
+        #expect(
+            AreaThreshold.fit(try histograms([], classes: []), regions: [1, 1], temperature: 1, priors: priors) == nil)
     }
 }

@@ -40,10 +40,11 @@ struct ExperimentTests {
             let network = try #require(experiment.jobs.first { $0.method.name == "l2" })
             let rival = try #require(experiment.jobs.first { $0.method.name == "hr-svm" })
             #expect(experiment.result(network) == nil)
-            try store(experiment, network, scoring: CellOutliner.settings(splitDepth: 0.1))
+            try store(
+                experiment, network, scoring: ExperimentResult.scoring(cells: CellOutliner.settings(splitDepth: 0.1)))
             try store(experiment, rival, scoring: nil)
             #expect(experiment.result(network) == nil && experiment.result(rival) != nil)
-            try store(experiment, network, scoring: CellOutliner.settings())
+            try store(experiment, network, scoring: ExperimentResult.scoring(cells: CellOutliner.settings()))
             #expect(experiment.result(network) != nil)
             var longer = experiment
             longer.steps += 1
@@ -116,6 +117,20 @@ struct ExperimentTests {
                 methods: [late] + ExperimentMethod.comparison.filter { ["l2", "sr", "sr-pair"].contains($0.name) })
             let names = mixed.jobs.map(\.method.name)
             #expect(names == ["sr", "sr", "sr", "sr-pair", "sr-pair", "sr-pair", "l2", "late"])
+            // A network that is used otherwise comes after the student that it is.
+            let used = try LymphocyteExperiment(
+                data: named.data.folder, work: named.work, folds: named.folds,
+                methods: ExperimentMethod.ablations.reversed().filter {
+                    ["use-turns", "self-round", "cluster-150"].contains($0.name)
+                })
+            let order = used.jobs.map { "\($0.method.name)-\($0.seed)" }
+            #expect(
+                order == [
+                    "cluster-150-1", "cluster-150-2", "cluster-150-3", "self-round-1", "self-round-2", "use-turns-1",
+                    "use-turns-2",
+                ])
+            let variant = try #require(used.jobs.last)
+            #expect(throws: WorkError.self) { try used.checkParts(of: variant) }
         }
     }
 

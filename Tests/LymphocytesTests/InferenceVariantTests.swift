@@ -98,4 +98,11 @@ struct InferenceVariantTests {
         for (a, b) in zip(same, more) { #expect(abs(b - 1.5 * a) < 0.01) }
         #expect(abs(same[0] - (values[6] + 0.5) / 2) < 0.005)
     }
+
+    /// Phantoms' lymphocytes are dark and few: the 99th percentile is theirs, and more stain moves it in proportion.
+    @Test func stainLevelsAreOfTissue() throws {
+        let levels = try StainLevels(
+            slide: PhantomFixture.folder.appendingPathComponent("phantom-1.svs"), micronsPerPixel: 0.5)
+        #expect((0.2...1.5).contains(levels.hematoxylin) && (0.05...1).contains(levels.eosin))
+    }
 }

@@ -26,6 +26,40 @@ struct TrainingSetTests {
             priors: .defaultCurve(label: "lymphocyte", classCount: 10), coarseClasses: CoarseClasses())
     }
 
+    /// Held-out regions first, then others, so that no class that occurs is without.
+    @Test func calibrationSeesEveryClass() throws {
+        let set = try set()
+        let classes = try set.calibrationBatches().flatMap(\.classes).compactMap { $0 }
+        let held = try set.validationBatches().flatMap(\.classes).compactMap { $0 }
+        for (known, count) in set.allRegionsPerClass.enumerated() {
+            #expect(classes.count { $0 == known } == min(64, count), "class \(known)")
+            #expect(held.count { $0 == known } <= classes.count { $0 == known })
+        }
+        #expect(try set.calibrationBatches().map(\.input) == set.calibrationBatches().map(\.input))
+    }
+
+    /// A class is never mostly lymphocytes: hard naive learns a constant, and the darkness prior must not rank for it.
+    @Test func hardNaiveRanksNothingAfterTrainingFromSlides() throws {
+        try TestFolders.withTemporary { folder in
+            var configuration = TrainingPreset.fast.lymphocytes(seed: 1)
+            #expect(configuration.architecture.prior != nil)
+            configuration.use(.hardNaive)
+            configuration.members = 1
+            let training = Training(
+                slides: PhantomFixture.folder, heatmaps: PhantomFixture.folder.appendingPathComponent("heatmaps"),
+                output: folder, configuration: configuration)
+            _ = try training.run(steps: 2, resume: false) { _ in }
+            let model = try SegmentationModel(folder)
+            let set = try set()
+            let batch = try #require(try set.validationBatches().first)
+            let side = batch.layout.imageSide
+            let found = try model.network.logOdds(
+                ImageBatch(
+                    count: batch.count, channels: batch.channels, height: side, width: side, values: batch.input))
+            #expect(Set(found).count == 1)
+        }
+    }
+
     /// The same regions' classes, but not the same pixels.
     @Test func regionsCanBeLaidOffTheirGrid() throws {
         let (aligned, shifted) = (try set(), try set { $0.gridOffset = 0.5 })

@@ -98,8 +98,24 @@ public struct ExperimentMethod: Sendable {
         }
     }
 
+    /// Whether it trains anything; if not, the time it takes says nothing.
+    var isTrained: Bool {
+        switch kind {
+        case .network, .mixture, .rival, .student: true
+        case .blend, .pair, .variant: false
+        }
+    }
+
     /// Names of the folds on which it is run; nil for all.
     var folds: Set<String>?
+    /// The method of which this one changes one thing: tables give the difference between the two, seed by seed.
+    var reference: String?
+
+    private func changing(_ reference: String) -> ExperimentMethod {
+        var method = self
+        method.reference = reference
+        return method
+    }
 
     private static func network(
         _ name: String, _ title: String, seeds: Int = 1, priors: PriorSource = .counts, folds: Set<String>? = nil,
@@ -147,7 +163,7 @@ public struct ExperimentMethod: Sendable {
         },
         ExperimentMethod(name: "sr-pair", title: "SR, two networks averaged", seeds: 3, kind: .pair(of: "sr")),
         ExperimentMethod(name: "hr-pair", title: "HR, two networks averaged", seeds: 3, kind: .pair(of: "hr")),
-        network("sr-true-priors", "SR, true priors", priors: .masks) { _ in },
+        network("sr-true-priors", "SR, true priors", seeds: 3, priors: .masks) { _ in },
     ]
 
     static func named(_ name: String) -> ExperimentMethod? {
@@ -172,40 +188,43 @@ public struct ExperimentMethod: Sendable {
         network(name, title, seeds: seeds) {
             $0.criterion = .statisticsMatching(earlierMatching)
             change(&$0)
-        }
+        }.changing("base")
     }
 
     /// A student as it was: of such networks, without noise and evidence.
     private static func earlierStudent(
-        _ name: String, _ title: String, seeds: Int = 1, of method: String, teachers: Int
+        _ name: String, _ title: String, seeds: Int = 1, of method: String, teachers: Int, reference: String = "base"
     ) -> ExperimentMethod {
         ExperimentMethod(
             name: name, title: title, seeds: seeds,
             kind: .student(of: method, teachers: teachers) {
                 $0.criterion = .selfTraining(earlierMatching)
                 $0.evidenceWeight = nil
-            })
+            }
+        ).changing(reference)
     }
 
     /// A student of networks as `fast` trains them now, with a change.
     private static func student(
         _ name: String, _ title: String, seeds: Int = 2, of method: String = "cluster-150",
-        change: @escaping @Sendable (inout TrainingConfiguration) -> Void
+        reference: String = "self-plain", change: @escaping @Sendable (inout TrainingConfiguration) -> Void
     ) -> ExperimentMethod {
         ExperimentMethod(
-            name: name, title: title, seeds: seeds, kind: .student(of: method, teachers: 3, change: change))
+            name: name, title: title, seeds: seeds, kind: .student(of: method, teachers: 3, change: change)
+        ).changing(reference)
     }
 
     /// A change of the networks that `fast` trains now, before self-training.
     private static func changeOfNow(
         _ name: String, _ title: String, change: @escaping @Sendable (inout TrainingConfiguration) -> Void
     ) -> ExperimentMethod {
-        network(name, "σ² × 150, " + title, seeds: 3, change: change)
+        network(name, "σ² × 150, " + title, seeds: 3, change: change).changing("cluster-150")
     }
 
     private static func variant(_ variant: InferenceVariant, _ title: String) -> ExperimentMethod {
         ExperimentMethod(
-            name: "use-\(variant)", title: "`fast` now, " + title, seeds: 2, kind: .variant(variant, of: "self-round"))
+            name: "use-\(variant)", title: "`fast` now, " + title, seeds: 2, kind: .variant(variant, of: "self-round")
+        ).changing("self-round")
     }
 
     /// Changes of the `fast` preset, one at a time (METHOD §4).
@@ -231,6 +250,8 @@ public struct ExperimentMethod: Sendable {
         },
         change("balanced", "classes drawn equally often") { $0.frequencyExponent = 0 },
         change("jitter-15", "stains ± 0.15") { $0.stainJitter = 0.15 },
+        change("jitter-0", "stains as they are") { $0.stainJitter = 0 },
+        change("no-turns", "neither turned nor flipped") { $0.turns = false },
         change("log-1", "log term × 1") {
             $0.criterion = .statisticsMatching(StatisticsMatching(epsilon: 0.03, logWeight: 1))
         },
@@ -264,16 +285,22 @@ public struct ExperimentMethod: Sendable {
         change("three-levels", "three levels (16, 16, 32), stride 2") { $0.architecture.widths = [16, 16, 32] },
         change("two-members", "two networks, averaged") { $0.members = 2 },
         earlierStudent("self", "self-training on two networks", seeds: 2, of: "base", teachers: 2),
-        earlierStudent("self-three", "self-training on three networks", of: "base", teachers: 3),
-        earlierStudent("self-again", "self-training on two self-trained networks", of: "self", teachers: 2),
-        student("self-plain", "self-training on three networks with σ² × 150") { $0.evidenceWeight = nil },
+        earlierStudent("self-three", "self-training on three networks", of: "base", teachers: 3, reference: "self"),
+        earlierStudent(
+            "self-again", "self-training on two self-trained networks", of: "self", teachers: 2, reference: "self"),
+        student("self-plain", "self-training on three networks with σ² × 150", reference: "cluster-150") {
+            $0.evidenceWeight = nil
+        },
         student("self-noise", "the same, the student sees spoilt images") {
             $0.noise = .otherScanner
             $0.evidenceWeight = nil
         },
         student("self-round", "the same, teachers weighed with roundness instead (`fast` now)") { _ in },
         student("self-both", "both", seeds: 3) { $0.noise = .otherScanner },
-        student("self-twice", "spoilt images, self-training on three such students", seeds: 1, of: "self-both") {
+        student(
+            "self-twice", "spoilt images, self-training on three such students", seeds: 1, of: "self-both",
+            reference: "self-both"
+        ) {
             $0.noise = .otherScanner
             $0.evidenceWeight = nil
         },

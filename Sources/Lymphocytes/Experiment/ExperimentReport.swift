@@ -131,10 +131,15 @@ public struct ExperimentReport: Sendable {
             : String(
                 format: "%.3f (%.2f, %.2f)", ExperimentReport.mean(cells.map(\.f1)) ?? 0,
                 ExperimentReport.mean(cells.map(\.precision)) ?? 0, ExperimentReport.mean(cells.map(\.recall)) ?? 0)
-        let seconds = ExperimentReport.mean(found.map(\.trainingSeconds)) ?? 0
         let seeds = found.map { String($0.seed) }.joined(separator: ", ")
         return
-            "| \(method.title) (`\(method.name)`) | \(auc("natural", "disc")) | \(auc("natural", "centre")) | \(auc("hard", "disc")) | \(auc("hard", "centre")) | \(mean(\.pixelAUC)) | \(mean(\.intersectionOverUnion)) | \(cellText) | \(mean(\.calibrationError)) | \(Int(seconds / 60)):\(String(format: "%02d", Int(seconds) % 60)) | \(seeds) |"
+            "| \(method.title) (`\(method.name)`) | \(auc("natural", "disc")) | \(auc("natural", "centre")) | \(auc("hard", "disc")) | \(auc("hard", "centre")) | \(mean(\.pixelAUC)) | \(mean(\.intersectionOverUnion)) | \(cellText) | \(mean(\.calibrationError)) | \(time(method, found)) | \(seeds) |"
+    }
+
+    /// Mean training time in minutes and seconds.
+    private func time(_ method: ExperimentMethod, _ found: [ExperimentResult]) -> String {
+        guard method.isTrained, let mean = ExperimentReport.mean(found.map(\.trainingSeconds)) else { return "–" }
+        return "\(Int(mean / 60)):\(String(format: "%02d", Int(mean) % 60))"
     }
 
     /// Means over folds and seeds, and what the issue asks of them.
@@ -145,8 +150,8 @@ public struct ExperimentReport: Sendable {
         }
         var lines = [
             "", "## Means over seeds, then over both folds", "",
-            "Methods that are done on one fold only are left out. The seeds of `sr-self` and of the pairs share networks, so they are not independent; `sr-self` costs four trainings, `hr` and `sr` one.",
-            "", "| method | natural | hard | cell F1 |", "|---|---|---|---|",
+            "Methods that are done on one fold only are left out; rows of different numbers of seeds compare only roughly. The seeds of `sr-self` and of the pairs share networks, so they are not independent; `sr-self` costs four trainings, `hr` and `sr` one.",
+            "", "| method | natural | hard | cell F1 | seeds |", "|---|---|---|---|---|",
         ]
         let everything = experiment.methods.flatMap { results($0) }
         let darkness = ["natural", "hard"].map { set in
@@ -156,15 +161,15 @@ public struct ExperimentReport: Sendable {
                 })
         }
         func text(_ value: Double?) -> String { value.map { String(format: "%.3f", $0) } ?? "–" }
-        lines.append("| darkness alone | \(text(darkness[0])) | \(text(darkness[1])) | – |")
+        lines.append("| darkness alone | \(text(darkness[0])) | \(text(darkness[1])) | – | – |")
         for method in experiment.methods
         where experiment.folds.allSatisfy({ !results(method, fold: $0).isEmpty }) {
             let f1 = overFolds(method) { $0.cells?.f1 }
             lines.append(
-                "| \(method.title) | \(text(disc(method.name, "natural"))) | \(text(disc(method.name, "hard"))) | \(text(f1)) |"
+                "| \(method.title) | \(text(disc(method.name, "natural"))) | \(text(disc(method.name, "hard"))) | \(text(f1)) | \(Set(results(method).map(\.seed)).count) |"
             )
         }
-        for (ours, theirs) in [("sr", "hr"), ("sr-pair", "hr-pair"), ("sr-self", "hr")] {
+        for (ours, theirs) in [("sr", "hr"), ("sr-pair", "hr-pair"), ("sr-self", "hr"), ("sr-self-plain", "hr")] {
             guard let hard = disc(ours, "hard"), let otherHard = disc(theirs, "hard"),
                 let natural = disc(ours, "natural"),
                 let otherNatural = disc(theirs, "natural")
@@ -178,19 +183,22 @@ public struct ExperimentReport: Sendable {
             ]
         }
         lines += matched()
-        if let all = experiment.methods.first(where: { $0.name == "sr-self" }).map({ results($0) }) {
-            let split = ExperimentReport.mean(all.compactMap { $0.cells?.f1 })
-            let unsplit = ExperimentReport.mean(all.compactMap { $0.unsplitCells?.f1 })
-            if let split, let unsplit {
-                lines += [
-                    "",
-                    String(
-                        format: "Cutting touching cells apart: cell F1 of SR %.3f with, %.3f without (%+.3f).", split,
-                        unsplit, split - unsplit),
-                ]
+        return lines + cutting()
+    }
+
+    /// What cutting touching cells apart gains, for the methods where it was measured.
+    private func cutting() -> [String] {
+        let rows = experiment.methods.compactMap { method -> String? in
+            let both = results(method).compactMap { result in
+                result.unsplitCells.flatMap { unsplit in result.cells.map { ($0.f1, unsplit.f1) } }
             }
+            guard let split = ExperimentReport.mean(both.map(\.0)),
+                let unsplit = ExperimentReport.mean(both.map(\.1))
+            else { return nil }
+            return String(
+                format: "%@ %.3f with, %.3f without (%+.3f)", "`\(method.name)`", split, unsplit, split - unsplit)
         }
-        return lines
+        return rows.isEmpty ? [] : ["", "Cutting touching cells apart, mean cell F1: \(rows.joined(separator: "; "))."]
     }
 
     /// Mean over seeds in each fold, then over the folds; nil where a fold has none.
@@ -235,26 +243,37 @@ public struct ExperimentReport: Sendable {
     private func ablations() -> [String] {
         var lines = [
             "Trained on consep-b and consep-c, scored on all nuclei of consep-a, which is no test slide of the comparison. Hard: pairs of equally dark nuclei. Settings were chosen by this table and its forerunners (docs/decisions.md).",
-            "The first row is the preset before σ² × 150 and self-training; each row below changes one thing of it, the rows of self-training what they say. Mostly one seed: differences of a few hundredths are noise.",
+            "The first row is the preset before σ² × 150 and self-training. In parentheses: the difference to the row that `against` names, over the seeds that both have (seed by seed networks differ by up to 0.1, so means of different seeds do not compare). Rows of `fast` now, used otherwise, train nothing. With one seed, differences of a few hundredths are noise.",
             "",
-            "| change | all nuclei, disc | hard, disc | pixel AUC | cell F1 (P, R) | held-out correlation | training | seeds |",
-            "|---|---|---|---|---|---|---|---|",
+            "| change | all nuclei, disc | hard, disc | pixel AUC | cell F1 | P, R | held-out correlation | against | training | seeds |",
+            "|---|---|---|---|---|---|---|---|---|---|",
         ]
         for method in experiment.methods {
             let found = results(method)
             guard !found.isEmpty else { continue }
+            let reference = experiment.methods.first { $0.name == method.reference && $0.name != method.name }
+            let others = reference.map { results($0) } ?? []
             func mean(_ value: (ExperimentResult) -> Double?) -> String {
-                ExperimentReport.mean(found.compactMap(value)).map { String(format: "%.3f", $0) } ?? "–"
+                guard let own = ExperimentReport.mean(found.compactMap(value)) else { return "–" }
+                let differences = found.compactMap { result in
+                    others.first { $0.seed == result.seed }.flatMap(value).flatMap { other in
+                        value(result).map { $0 - other }
+                    }
+                }
+                return String(format: "%.3f", own)
+                    + (ExperimentReport.mean(differences).map { String(format: " (%+.3f)", $0) } ?? "")
             }
-            let seconds = ExperimentReport.mean(found.map(\.trainingSeconds)) ?? 0
+            func plain(_ value: (ExperimentResult) -> Double?) -> String {
+                ExperimentReport.mean(found.compactMap(value)).map { String(format: "%.2f", $0) } ?? "–"
+            }
             lines.append(
-                "| \(method.title) | \(mean { $0.patches["natural"]?["disc"]?.value }) | \(mean { $0.patches["hard"]?["disc"]?.value }) | \(mean(\.pixelAUC)) | \(mean { $0.cells?.f1 }) (\(mean { $0.cells?.precision }), \(mean { $0.cells?.recall })) | \(mean(\.heldOutCorrelation)) | \(Int(seconds / 60)):\(String(format: "%02d", Int(seconds) % 60)) | \(found.map { String($0.seed) }.joined(separator: ", ")) |"
+                "| \(method.title) (`\(method.name)`) | \(mean { $0.patches["natural"]?["disc"]?.value }) | \(mean { $0.patches["hard"]?["disc"]?.value }) | \(mean(\.pixelAUC)) | \(mean { $0.cells?.f1 }) | \(plain { $0.cells?.precision }), \(plain { $0.cells?.recall }) | \(mean(\.heldOutCorrelation)) | \(reference.map { "`\($0.name)`" } ?? "–") | \(time(method, found)) | \(found.map { String($0.seed) }.joined(separator: ", ")) |"
             )
         }
         if let dark = experiment.methods.lazy.compactMap({ results($0).first?.darkness["natural"] }).first {
             lines += ["", "Darkness alone: \(ExperimentReport.interval(dark)) on all nuclei, 0.5 on the pairs."]
         }
-        return lines
+        return lines + cutting()
     }
 
     // MARK: Text

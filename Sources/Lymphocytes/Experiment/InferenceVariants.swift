@@ -171,3 +171,17 @@ struct StainLevels {
         }
     }
 }
+
+/// A network whose log-odds are divided by a temperature.
+struct TemperedNetwork: SegmentationNetwork {
+    let network: any SegmentationNetwork
+    let temperature: Double
+
+    var gridMultiple: Int { network.gridMultiple }
+    var halo: Int { network.halo }
+
+    func logOdds(_ batch: ImageBatch) throws -> [Float] {
+        let values = try network.logOdds(batch)
+        return temperature == 1 ? values : values.map { $0 / Float(temperature) }
+    }
+}

@@ -17,7 +17,7 @@ public struct ExperimentResult: Codable, Sendable {
     /// Expected calibration error on the natural patches (disc).
     public var calibrationError: Double?
     public var pixelAUC: Double?
-    /// At the threshold of the model, which comes from held-out coarse labels.
+    /// At the threshold of the model, which comes from coarse labels.
     public var intersectionOverUnion: Double?
     public var threshold: Double?
     public var cells: CellScore?
@@ -32,6 +32,9 @@ public struct ExperimentResult: Codable, Sendable {
     public var identity: String?
     /// Changes with how cells are made of a network's output: the network is kept and scored anew. Nil where no cells are scored.
     public var scoring: String?
+
+    /// What ``scoring`` says of cells that are cut so, and of the threshold that they end at.
+    static func scoring(cells settings: String) -> String { settings + "; threshold: regions as they come" }
 
     /// Found cells against true ones, within 4 µm.
     public struct CellScore: Codable, Sendable {
@@ -129,7 +132,7 @@ public struct LymphocyteExperiment: Sendable {
 
     /// How cells are made; rivals score patches and have none.
     private func scoring(_ job: Job) -> String? {
-        if case .rival = job.method.kind { nil } else { CellOutliner.settings() }
+        if case .rival = job.method.kind { nil } else { ExperimentResult.scoring(cells: CellOutliner.settings()) }
     }
 
     /// The settings of the network that a job trains; the preset's for what is no network.
@@ -329,14 +332,17 @@ public struct LymphocyteExperiment: Sendable {
         let set = try TrainingSet(
             slides: slides, encoding: encoding, configuration: preset, priors: priors,
             coarseClasses: CoarseClasses())
-        let (network, temperature) = try madeNetwork(job, set: set, priors: priors, progress: progress)
+        let (raw, isCalibrated) = try madeNetwork(job, set: set, priors: priors, progress: progress)
+        let calibration = try NetworkCalibration(raw, set: set, priors: priors, fitsTemperature: !isCalibrated)
+        let network = TemperedNetwork(network: raw, temperature: calibration.temperature)
         let validation = try ValidationMetrics.measure(network, batches: set.validationBatches(), priors: priors)
         let described = if case .student = job.method.kind { preset.keeping(configuration) } else { preset }
         let description = ModelDescription(
             architecture: configuration.architecture, labels: priors.labels, inputEncoding: encoding.rawValue,
             micronsPerPixel: Training.micronsPerPixel, priors: priors, training: described, slides: set.summary,
-            steps: steps, temperature: temperature, validation: validation,
-            quantizations: try quantizations(job, set: set, threshold: validation?.threshold ?? 0.5), versions: [:])
+            steps: steps, temperature: calibration.temperature, threshold: calibration.threshold,
+            validation: validation,
+            quantizations: try quantizations(job, set: set, threshold: calibration.untemperedThreshold), versions: [:])
         let folder = modelFolder(job)
         try folder.create()
         try AtomicFile.write(try JSONEncoder().encode(description), to: folder.description)
@@ -372,15 +378,12 @@ public struct LymphocyteExperiment: Sendable {
         }
     }
 
+    /// - Returns: the network, and whether its temperature is fitted already or has no meaning.
     private func madeNetwork(
         _ job: Job, set: TrainingSet, priors: LabelPriors, progress: (String) -> Void
-    ) throws -> (network: any SegmentationNetwork, temperature: Double) {
+    ) throws -> (network: any SegmentationNetwork, isCalibrated: Bool) {
         switch job.method.kind {
-        case .pair:
-            let members = try networks(for: job)
-            let temperature = try TemperatureScaling.fit(
-                TorchSegmentationNetwork(members), batches: set.validationBatches(), priors: priors)
-            return (TorchSegmentationNetwork(members, temperature: temperature), temperature)
+        case .pair: return (TorchSegmentationNetwork(try networks(for: job)), false)
         case .student:
             let configuration = try configuration(of: job)
             let trainer = try Trainer(
@@ -393,18 +396,16 @@ public struct LymphocyteExperiment: Sendable {
                 progress(String(format: "step %d/%d, %.0f s left", step.step, step.steps, step.secondsLeft))
             }
             let networks = try own.networks(members: 1, architecture: configuration.architecture)
-            let temperature = try TemperatureScaling.fit(
-                TorchSegmentationNetwork(networks), batches: set.validationBatches(), priors: priors)
-            return (TorchSegmentationNetwork(networks, temperature: temperature), temperature)
+            return (TorchSegmentationNetwork(networks), false)
         case .variant(let variant, _):
             guard let part = try parts(of: job).first else { break }
             // With that network's temperature.
             let network = try SegmentationModel(modelFolder(part).url, engine: .oneDNN(.float32)).network
             switch variant {
-            case .turns: return (TurnedNetwork(network: network), 1)
+            case .turns: return (TurnedNetwork(network: network), true)
             case .disc:
-                return (DiscMeanNetwork(network: network, radius: Int((2 / Training.micronsPerPixel).rounded())), 1)
-            case .stains: return (network, 1)
+                return (DiscMeanNetwork(network: network, radius: Int((2 / Training.micronsPerPixel).rounded())), true)
+            case .stains: return (network, true)
             }
         default: break
         }
@@ -414,10 +415,10 @@ public struct LymphocyteExperiment: Sendable {
             seed: job.seed
         ) { progress("mixture, round \($0) of \($1)") }
         let mixture = try MixtureNetwork(posterior)
-        guard case .blend = job.method.kind else { return (mixture, 1) }
+        guard case .blend = job.method.kind else { return (mixture, true) }
         // Its temperature, too, is that network's.
-        guard let part = try parts(of: job).first else { return (mixture, 1) }
+        guard let part = try parts(of: job).first else { return (mixture, true) }
         let network = try SegmentationModel(modelFolder(part).url, engine: .oneDNN(.float32)).network
-        return (BlendedNetwork(network, mixture, weight: 0.5), 1)
+        return (BlendedNetwork(network, mixture, weight: 0.5), true)
     }
 }

@@ -24,9 +24,9 @@ public struct SegmentationModel: Sendable {
         self.folder = folder
     }
 
-    /// The probability at which cells end: where the training's held-out regions hold as many lymphocyte pixels as their
-    /// coarse classes lead to expect; a half where none were held out.
-    public var threshold: Double { description.validation?.threshold ?? 0.5 }
+    /// The probability at which cells end: where the training slides' regions hold as many lymphocyte pixels as their coarse
+    /// classes lead to expect (``AreaThreshold``); a half where there were none.
+    public var threshold: Double { description.threshold ?? 0.5 }
 
     /// A model from parts, for tests and experiments.
     public init(
