@@ -147,7 +147,8 @@ public struct Training: Sendable {
         let whole = TorchSegmentationNetwork(networks, temperature: calibration.temperature)
         let validation = try ValidationMetrics.measure(whole, batches: batches, priors: priors)
         let quantizations = try networks.compactMap {
-            try Quantization.calibrate($0, batches: batches, threshold: calibration.untemperedThreshold)
+            try Quantization.calibrate(
+                $0, batches: batches, extremes: set.extremeBatches(), threshold: calibration.untemperedThreshold)
         }
         return Trained(
             validation: validation, temperature: calibration.temperature, threshold: calibration.threshold,

@@ -315,6 +315,35 @@ public struct TrainingSet: BlockSource {
         return batches(of: places, most: TrainingSet.mostCalibrationRegions)
     }
 
+    /// Held-out regions with a black blot each, as pigment and pen leave them: training slides may hold none, and a network in
+    /// bytes must not take them for the darkest that it was shown.
+    func extremeBatches() throws -> [BlockBatch] {
+        let regions = zip(validation, training).compactMap { ($0 + $1).first }
+        let images = regions.compactMap { try? image(of: $0, layout: validationLayout) }
+        let side = validationLayout.imageSide
+        var input: [Float] = []
+        for (index, image) in images.enumerated() {
+            var blotted = image
+            // From a cell's size to a fold's, from dark to black.
+            let (radius, level) = (8 * (1 + index % 3), UInt8(10 * (index % 4)))
+            for y in 0..<side {
+                for x in 0..<side {
+                    let (dx, dy) = (x - side / 2, y - side / 2)
+                    guard dx * dx + dy * dy <= radius * radius else { continue }
+                    for channel in 0..<3 { blotted.pixels[3 * (y * side + x) + channel] = level }
+                }
+            }
+            encoding.append(blotted, to: &input)
+        }
+        guard !images.isEmpty else { return [] }
+        return [
+            BlockBatch(
+                layout: validationLayout, channels: encoding.channels, input: input,
+                classes: [Int?](repeating: nil, count: images.count),
+                pixelLabels: [Int8](repeating: -1, count: images.count * side * side))
+        ]
+    }
+
     /// The first regions of each class that can be read, with their margin.
     private func batches(of places: [[Place]], most: Int) -> [BlockBatch] {
         let chosen = places.enumerated().flatMap { known, places in

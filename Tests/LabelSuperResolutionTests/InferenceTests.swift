@@ -135,6 +135,33 @@ import Torch
         #expect(abs(difference - found.meanDifference) < 0.5 * found.meanDifference + 1e-4)
     }
 
+    /// Input that is beyond the batches' is clamped to theirs in bytes, unless the calibration was shown the like.
+    @Test func extremesKeepBytesNearFloatsBeyondTheBatches() throws {
+        let architecture = InferenceTests.architectures[0]
+        let trained = try network(architecture)
+        let side = 240
+        func batch(_ scale: Float) -> BlockBatch {
+            BlockBatch(
+                layout: .native, channels: architecture.inputChannels,
+                input: image(architecture, side: side, seed: 4).map { $0 * scale }, classes: [0, 0, 0, 0],
+                pixelLabels: [Int8](repeating: -1, count: side * side))
+        }
+        let (usual, extreme) = (batch(1), batch(6))
+        func difference(_ quantization: Quantization, on batch: BlockBatch) throws -> Double {
+            let images = ImageBatch(
+                count: 1, channels: architecture.inputChannels, height: side, width: side, values: batch.input)
+            let exact = try OneDNNSegmentationNetwork([trained]).logOdds(images)
+            let bytes = try OneDNNSegmentationNetwork([trained], quantizations: [quantization]).logOdds(images)
+            return zip(bytes, exact).reduce(0) { $0 + Double(abs($1.0 - $1.1)) } / Double(exact.count)
+        }
+        let without = try #require(try Quantization.calibrate(trained, batches: [usual], threshold: 0.5))
+        let with = try #require(
+            try Quantization.calibrate(trained, batches: [usual], extremes: [extreme], threshold: 0.5))
+        #expect(try difference(with, on: extreme) < 0.3 * difference(without, on: extreme))
+        // What is measured is the batches alone, and is what it is there.
+        #expect(with.meanDifference < 0.05 && without.meanDifference < with.meanDifference)
+    }
+
     @Test func scalesOfAnotherNetworkAreRefused() throws {
         let wrong = Quantization(inputLimits: [1, 1], limits: [1], meanDifference: 0, agreement: 1)
         #expect(throws: MethodError.self) {

@@ -38,6 +38,23 @@ struct TrainingSetTests {
         #expect(try set.calibrationBatches().map(\.input) == set.calibrationBatches().map(\.input))
     }
 
+    /// Blots are darker than anything that the regions hold.
+    @Test func extremesAreDarkerThanTheSlides() throws {
+        let set = try set()
+        func darkest(_ batches: [BlockBatch]) -> Float {
+            batches.flatMap { batch -> [Float] in
+                let pixels = batch.layout.imageSide * batch.layout.imageSide
+                return (0..<batch.count).flatMap { image -> [Float] in
+                    let start = (image * batch.channels + set.encoding.hematoxylinChannel) * pixels
+                    return Array(batch.input[start..<(start + pixels)])
+                }
+            }.max() ?? 0
+        }
+        let (extremes, usual) = (try set.extremeBatches(), try set.validationBatches())
+        #expect(extremes.first?.layout == usual.first?.layout && extremes.allSatisfy { $0.count > 0 })
+        #expect(darkest(extremes) > 1.5 * darkest(usual))
+    }
+
     /// A class is never mostly lymphocytes: hard naive learns a constant, and the darkness prior must not rank for it.
     @Test func hardNaiveRanksNothingAfterTrainingFromSlides() throws {
         try TestFolders.withTemporary { folder in

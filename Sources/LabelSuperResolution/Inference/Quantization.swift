@@ -31,9 +31,14 @@ public struct Quantization: Codable, Equatable, Sendable {
 extension Quantization {
     /// Finds the limits of a network on batches, and measures what they cost.
     ///
-    /// - Parameter threshold: the probability that decides.
+    /// - Parameters:
+    ///   - extremes: images with what the batches may lack, such as black pigment: they widen the limits, so that what lies beyond
+    ///     the batches is not clamped to the likeness of what lies within, and are not measured.
+    ///   - threshold: the probability that decides, of the network without temperature.
     /// - Returns: nil where there is nothing to measure on.
-    public static func calibrate(_ network: UNet, batches: [BlockBatch], threshold: Double) throws -> Quantization? {
+    public static func calibrate(
+        _ network: UNet, batches: [BlockBatch], extremes: [BlockBatch] = [], threshold: Double
+    ) throws -> Quantization? {
         let folded = try FoldedUNet(network)
         guard let first = batches.first else { return nil }
         let (height, width) = (first.layout.imageSide, first.layout.imageSide)
@@ -42,13 +47,15 @@ extension Quantization {
         let layers = folded.down.flatMap(\.self).count + folded.up.flatMap(\.self).count
         var outputs = [SizeHistogram](repeating: SizeHistogram(), count: layers)
         let plan = try UNetPlan(folded, height: height, width: width, quantization: nil)
-        var images: [[Float]] = []
-        var exact: [[Float]] = []
         let size = folded.architecture.inputChannels * height * width
-        for batch in batches where batch.layout == first.layout {
-            for image in 0..<batch.count { images.append(Array(batch.input[(image * size)..<((image + 1) * size)])) }
+        func images(of batches: [BlockBatch]) -> [[Float]] {
+            batches.filter { $0.layout == first.layout }.flatMap { batch in
+                (0..<batch.count).map { Array(batch.input[($0 * size)..<(($0 + 1) * size)]) }
+            }
         }
-        for image in images {
+        let measured = images(of: batches)
+        var exact: [[Float]] = []
+        for image in measured + images(of: extremes) {
             for channel in inputs.indices {
                 let magnitudes = image[(channel * height * width)..<((channel + 1) * height * width)].map(abs)
                 inputs[channel].add(magnitudes, count: magnitudes.count)
@@ -61,8 +68,8 @@ extension Quantization {
             inputLimits: inputs.map { max(1e-6, $0.value(at: quantile)) },
             limits: outputs.map { max(1e-6, $0.value(at: quantile)) }, meanDifference: 1, agreement: 0.5)
         try found.measure(
-            UNetPlan(folded, height: height, width: width, quantization: found), images: images, exact: exact,
-            threshold: threshold)
+            UNetPlan(folded, height: height, width: width, quantization: found), images: measured,
+            exact: Array(exact.prefix(measured.count)), threshold: threshold)
         return found
     }
 

@@ -374,7 +374,7 @@ public struct LymphocyteExperiment: Sendable {
         let batches = try set.validationBatches()
         let networks = try modelFolder(job).networks(members: 1, architecture: configuration(of: job).architecture)
         return try networks.compactMap {
-            try Quantization.calibrate($0, batches: batches, threshold: threshold)
+            try Quantization.calibrate($0, batches: batches, extremes: set.extremeBatches(), threshold: threshold)
         }
     }
 
