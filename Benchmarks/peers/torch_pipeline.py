@@ -18,7 +18,7 @@ from torch_inference import frozen, load
 folder, path, output = sys.argv[1:4]
 start = time.time()
 net, model = load(folder)
-threshold = (model.get("validation") or {}).get("threshold", 0.5)
+threshold = model.get("threshold") or 0.5
 slide = openslide.OpenSlide(path)
 width, height = slide.dimensions
 thumbnail = np.asarray(slide.get_thumbnail((width // 16, height // 16)).convert("RGB")).astype(np.float32)

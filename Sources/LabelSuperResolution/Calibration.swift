@@ -58,8 +58,11 @@ public struct BlockHistograms: Sendable {
 
     /// Runs a network over blocks; those without a class are left out.
     ///
-    /// - Parameter network: without temperature, as it was trained.
-    public init(_ network: any SegmentationNetwork, batches: [BlockBatch]) throws {
+    /// - Parameters:
+    ///   - network: without temperature, as it was trained.
+    ///   - batches: one at a time is held.
+    /// - Throws: what the network throws.
+    public init(_ network: any SegmentationNetwork, batches: some Sequence<BlockBatch>) throws {
         var blocks: [Block] = []
         for batch in batches {
             let layout = batch.layout
@@ -102,6 +105,10 @@ public enum TemperatureScaling {
     private static let candidates = (-28...28).map { pow(1.05, Double($0)) }
 
     /// The best temperature between ¼ and 4; 1 where there is no block.
+    ///
+    /// - Parameters:
+    ///   - histograms: of held-out blocks: a network is surer of what it was trained on.
+    ///   - priors: of as many classes as the blocks have.
     public static func fit(_ histograms: BlockHistograms, priors: LabelPriors) -> Double {
         guard !histograms.blocks.isEmpty else { return 1 }
         let last = priors.labels.count - 1
@@ -130,11 +137,13 @@ public enum AreaThreshold {
 
     /// - Parameters:
     ///   - histograms: of the network without temperature.
-    ///   - regions: how many regions of each class there are; the blocks are a sample of each.
+    ///   - regions: how many regions of each class there are, one number for each class of the priors; the blocks are a sample
+    ///     of each.
     /// - Returns: a probability after the temperature; nil where there is no block.
     public static func fit(
         _ histograms: BlockHistograms, regions: [Int], temperature: Double, priors: LabelPriors
     ) -> Double? {
+        precondition(regions.count == priors.classCount, "there is a number of regions for each class")
         guard !histograms.blocks.isEmpty else { return nil }
         let last = priors.labels.count - 1
         let frequency = histograms.frequency

@@ -17,7 +17,7 @@ public struct Training: Sendable {
     public var priors: LabelPriors?
     /// Folder of fine masks, for the criteria that want them.
     public var masks: URL?
-    /// Fits a temperature to the held-out regions, so that probabilities are nearer to frequencies.
+    /// Fits a temperature to the held-out regions' coarse labels, so that probabilities are nearer to frequencies.
     public var fitsTemperature = true
     /// Whether the network that learns from the members is told of roundness:
     /// ``TrainingConfiguration/lymphocyteStudent(roundness:noise:)``.
@@ -142,13 +142,14 @@ public struct Training: Sendable {
         let networks = try folder.networks(
             members: isStudent ? 1 : members, architecture: configuration.architecture)
         let calibration = try NetworkCalibration(
-            TorchSegmentationNetwork(networks), set: set, priors: priors, fitsTemperature: fitsTemperature)
+            TorchSegmentationNetwork(networks), set: set, priors: priors, temperature: fitsTemperature ? nil : 1)
         let batches = try set.validationBatches()
         let whole = TorchSegmentationNetwork(networks, temperature: calibration.temperature)
         let validation = try ValidationMetrics.measure(whole, batches: batches, priors: priors)
+        let extremes = set.extremeBatches()
         let quantizations = try networks.compactMap {
             try Quantization.calibrate(
-                $0, batches: batches, extremes: set.extremeBatches(), threshold: calibration.untemperedThreshold)
+                $0, batches: batches, extremes: extremes, threshold: calibration.untemperedThreshold)
         }
         return Trained(
             validation: validation, temperature: calibration.temperature, threshold: calibration.threshold,
@@ -196,28 +197,5 @@ public struct Training: Sendable {
                     ?? "no slide is left to train on: --only and --exclude leave none")
         }
         return (opened, failures)
-    }
-}
-
-/// Temperature and threshold of a finished network, from the coarse labels of its training slides.
-struct NetworkCalibration {
-    let temperature: Double
-    /// After the temperature; nil where there is no region.
-    let threshold: Double?
-
-    /// - Parameter network: without temperature.
-    init(
-        _ network: any SegmentationNetwork, set: TrainingSet, priors: LabelPriors, fitsTemperature: Bool = true
-    ) throws {
-        let histograms = try BlockHistograms(network, batches: set.calibrationBatches())
-        temperature = fitsTemperature ? TemperatureScaling.fit(histograms, priors: priors) : 1
-        threshold = AreaThreshold.fit(
-            histograms, regions: set.allRegionsPerClass, temperature: temperature, priors: priors)
-    }
-
-    /// The threshold in the probabilities of the network without temperature; a half where there is none.
-    var untemperedThreshold: Double {
-        guard let threshold else { return 0.5 }
-        return 1 / (1 + pow(1 / threshold - 1, temperature))
     }
 }

@@ -300,25 +300,30 @@ public struct TrainingSet: BlockSource {
 
     public func validationBatches() throws -> [BlockBatch] {
         var generator = SeededGenerator(seed: configuration.seed, stream: .max - 1)
-        return batches(of: validation.map { $0.shuffled(using: &generator) }, most: TrainingSet.mostValidationRegions)
+        let places = validation.map { $0.shuffled(using: &generator).prefix(TrainingSet.mostValidationRegions) }
+        return Array(batches(of: places.map(Array.init)))
     }
 
-    /// Regions of every class on which temperature and threshold are found, always the same: held-out ones, made up with others.
+    /// Regions of every class on which the threshold is found, always the same, read as they are asked for.
     ///
-    /// One number each is fitted to what training knows anyway, so regions that were trained on do little harm; the few held-out
-    /// ones of the rare high classes, which hold most of the pixels sought, do much.
-    public func calibrationBatches() throws -> [BlockBatch] {
-        var generator = SeededGenerator(seed: configuration.seed, stream: .max - 2)
-        let places = zip(validation, training).map { held, others in
-            held.shuffled(using: &generator) + others.shuffled(using: &generator)
-        }
-        return batches(of: places, most: TrainingSet.mostCalibrationRegions)
+    /// Held-out ones, made up with others: the rare high classes hold most of the pixels sought, and few of their regions are
+    /// held out. Cells end where the network's counts are right on average, which is what it was trained for on these regions.
+    var calibrationBatches: some Sequence<BlockBatch> {
+        batches(of: calibrationPlaces(most: TrainingSet.mostCalibrationRegions))
     }
 
-    /// Held-out regions with a black blot each, as pigment and pen leave them: training slides may hold none, and a network in
+    func calibrationPlaces(most: Int) -> [[Place]] {
+        var generator = SeededGenerator(seed: configuration.seed, stream: .max - 2)
+        return zip(validation, training).map { held, others in
+            let first = held.shuffled(using: &generator).prefix(most)
+            return Array(first + others.shuffled(using: &generator).prefix(most - first.count))
+        }
+    }
+
+    /// A region of each class with a black blot, as pigment and pen leave them: training slides may hold none, and a network in
     /// bytes must not take them for the darkest that it was shown.
-    func extremeBatches() throws -> [BlockBatch] {
-        let regions = zip(validation, training).compactMap { ($0 + $1).first }
+    func extremeBatches() -> [BlockBatch] {
+        let regions = zip(validation, training).compactMap { $0.first ?? $1.first }
         let images = regions.compactMap { try? image(of: $0, layout: validationLayout) }
         let side = validationLayout.imageSide
         var input: [Float] = []
@@ -344,12 +349,10 @@ public struct TrainingSet: BlockSource {
         ]
     }
 
-    /// The first regions of each class that can be read, with their margin.
-    private func batches(of places: [[Place]], most: Int) -> [BlockBatch] {
-        let chosen = places.enumerated().flatMap { known, places in
-            places.prefix(most).map { (place: $0, known: known) }
-        }
-        return stride(from: 0, to: chosen.count, by: 16).compactMap { start in
+    /// Regions with their margin, by class, 16 at a time; what cannot be read is left out.
+    private func batches(of places: [[Place]]) -> some Sequence<BlockBatch> {
+        let chosen = places.enumerated().flatMap { known, places in places.map { (place: $0, known: known) } }
+        return stride(from: 0, to: chosen.count, by: 16).lazy.compactMap { start in
             let part = chosen[start..<min(start + 16, chosen.count)].compactMap { region in
                 (try? image(of: region.place, layout: validationLayout)).map { (image: $0, known: region.known) }
             }

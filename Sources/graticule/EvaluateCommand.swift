@@ -67,7 +67,7 @@ struct EvaluateCommand: ParsableCommand {
                 to: URL(fileURLWithPath: curve), set: set.name, model: loaded.folder.lastPathComponent, score: method)
         }
         for failure in evaluation.failures { Console.error(failure.message) }
-        try show(evaluation, set: set, chart: chart)
+        try show(evaluation, set: set, chart: chart, reliability: curve)
         if !evaluation.failures.isEmpty { throw ExitCode(3) }
     }
 
@@ -80,7 +80,7 @@ struct EvaluateCommand: ParsableCommand {
         let failed: [String]
     }
 
-    private func show(_ evaluation: PatchEvaluation, set: PatchSet, chart: String?) throws {
+    private func show(_ evaluation: PatchEvaluation, set: PatchSet, chart: String?, reliability: String?) throws {
         if json {
             try Console.json(
                 Report(
@@ -96,5 +96,6 @@ struct EvaluateCommand: ParsableCommand {
         print(row("darkness alone ", evaluation.darkness))
         print(String(format: "calibration error %.3f", evaluation.reliability.expectedCalibrationError))
         if let chart { print("ROC curve: \(chart)") }
+        if let reliability { print("reliability curve: \(reliability)") }
     }
 }

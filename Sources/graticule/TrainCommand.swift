@@ -45,7 +45,7 @@ struct TrainCommand: ParsableCommand {
     @Flag(help: "Let the network that learns from the others see blurred, noisy images while they see clean ones.")
     var studentNoise = false
     @Flag(help: "Train a network without the fixed term for darkness.") var noDarknessPrior = false
-    @Flag(help: "Leave the probabilities as they are instead of fitting a temperature to the coarse labels.")
+    @Flag(help: "Leave the probabilities as they are instead of fitting a temperature to held-out coarse labels.")
     var noTemperature = false
     @Option(help: "Share of pixels labelled by colour (0 … 1).") var colorLabels: Double?
     @Option(
@@ -119,6 +119,15 @@ struct TrainCommand: ParsableCommand {
         if let members { configuration.members = members }
         if noSelfTraining { configuration.selfTraining = false }
         if let widths { configuration.architecture.widths = widths.split(separator: ",").compactMap { Int($0) } }
+        guard configuration.criterion.matching != nil || (logWeight == nil && clusterPixels == nil && logRamp == nil)
+        else {
+            throw ValidationError(
+                "--log-weight, --log-ramp and --cluster-pixels are for statistics matching, which is no part of \(criterion)."
+            )
+        }
+        guard configuration.criterion.matching != nil || criterion == "kl" || epsilon == nil else {
+            throw ValidationError("--epsilon is for statistics matching and kl, not for \(criterion).")
+        }
         guard configuration.selfTraining || !(noRoundness || studentNoise) else {
             throw ValidationError(
                 "--no-roundness and --student-noise are about the network that learns from others; here there is none.")

@@ -239,6 +239,13 @@ struct CalibrationTests {
             label: "x", means: [share(0..<4), share(4..<8)], deviations: [0.05, 0.05], origin: "test")
         let found = TemperatureScaling.fit(try histograms(values, classes: [0, 1]), priors: priors)
         #expect(abs(found / 2 - 1) < 0.03)
+        // Class 1 is off by as much as it is with one block, however many blocks it has.
+        let off = try LabelPriors.binary(
+            label: "x", means: [share(0..<4), 0.5], deviations: [0.05, 0.05], origin: "test")
+        let one = TemperatureScaling.fit(try histograms(values, classes: [0, 1]), priors: off)
+        let many = TemperatureScaling.fit(
+            try histograms(values + values[4...] + values[4...], classes: [0, 1, 1, 1]), priors: off)
+        #expect(one == many)
         #expect(TemperatureScaling.fit(try histograms([], classes: []), priors: priors) == 1)
     }
 
@@ -258,7 +265,18 @@ struct CalibrationTests {
         #expect(abs(try logOdds([1, 4]) + 1) < 0.02)
         // A temperature changes the number, not what is found.
         #expect(abs(try logOdds([1, 1], temperature: 0.25) + 2) < 0.08)
-        // Never beyond a probability of 0.2 before the temperature.
+        // Two blocks of class 1 stand for its regions no more than one does: twice the blocks is not twice the tissue.
+        let more = try histograms(values + values[4...], classes: [0, 1, 1])
+        let again = try #require(AreaThreshold.fit(more, regions: [1, 1], temperature: 1, priors: priors))
+        #expect(abs(log(again / (1 - again)) + 0.5) < 0.02)
+        // Blocks without a class do not count.
+        let unknown = try histograms(values + [5, 5, 5, 5], classes: [0, 1, nil])
+        let same = try #require(AreaThreshold.fit(unknown, regions: [1, 1], temperature: 1, priors: priors))
+        #expect(abs(log(same / (1 - same)) + 0.5) < 0.02)
+        // Never beyond probabilities of 0.2 and 0.8 before the temperature.
+        let sure = try histograms([4, 5, 4, 5], classes: [1])
+        let most = try #require(AreaThreshold.fit(sure, regions: [1, 1], temperature: 1, priors: priors))
+        #expect(abs(most - 0.8) < 1e-9)
         let high = try LabelPriors.binary(label: "x", means: [0.9, 1], deviations: [0.1, 0.1], origin: "test")
         let least = try #require(AreaThreshold.fit(blocks, regions: [1, 1], temperature: 1, priors: high))
         #expect(abs(least - 0.2) < 1e-9)

@@ -99,7 +99,7 @@ struct InferenceVariantTests {
         #expect(abs(same[0] - (values[6] + 0.5) / 2) < 0.005)
     }
 
-    /// Phantoms' lymphocytes are dark and few: the 99th percentile is theirs, and more stain moves it in proportion.
+    /// Of a phantom's tissue, in optical densities that stains have.
     @Test func stainLevelsAreOfTissue() throws {
         let levels = try StainLevels(
             slide: PhantomFixture.folder.appendingPathComponent("phantom-1.svs"), micronsPerPixel: 0.5)

@@ -26,16 +26,57 @@ struct TrainingSetTests {
             priors: .defaultCurve(label: "lymphocyte", classCount: 10), coarseClasses: CoarseClasses())
     }
 
-    /// Held-out regions first, then others, so that no class that occurs is without.
-    @Test func calibrationSeesEveryClass() throws {
+    /// Held-out regions first, then others, so that no class that occurs is without; never more than are asked for.
+    @Test(arguments: [1, 3, 64]) func calibrationTakesHeldOutRegionsFirst(most: Int) throws {
         let set = try set()
-        let classes = try set.calibrationBatches().flatMap(\.classes).compactMap { $0 }
-        let held = try set.validationBatches().flatMap(\.classes).compactMap { $0 }
-        for (known, count) in set.allRegionsPerClass.enumerated() {
-            #expect(classes.count { $0 == known } == min(64, count), "class \(known)")
-            #expect(held.count { $0 == known } <= classes.count { $0 == known })
+        #expect(set.validation.contains { $0.count > 1 } && set.validation.contains { $0.isEmpty })
+        for (known, places) in set.calibrationPlaces(most: most).enumerated() {
+            #expect(places.count == min(most, set.allRegionsPerClass[known]) && Set(places).count == places.count)
+            let held = Set(set.validation[known])
+            #expect(places.prefix(held.count).allSatisfy(held.contains), "class \(known)")
         }
-        #expect(try set.calibrationBatches().map(\.input) == set.calibrationBatches().map(\.input))
+        #expect(set.calibrationPlaces(most: most) == set.calibrationPlaces(most: most))
+    }
+
+    /// Batches hold what the places say, in their order.
+    @Test func calibrationReadsItsRegions() throws {
+        let set = try set()
+        let wanted = set.calibrationPlaces(most: 64).enumerated().flatMap { known, places in places.map { _ in known } }
+        #expect(set.calibrationBatches.flatMap(\.classes).compactMap { $0 } == wanted)
+    }
+
+    /// The threshold of a model and that before its temperature say the same of each pixel.
+    @Test func aTemperatureDoesNotChangeWhatIsFound() throws {
+        let set = try set()
+        let priors = try LabelPriors.defaultCurve(label: "lymphocyte", classCount: 10)
+        let network = DarknessNetwork(failAfter: nil)
+        let plain = try NetworkCalibration(network, set: set, priors: priors, temperature: 1)
+        let scaled = try NetworkCalibration(network, set: set, priors: priors, temperature: 0.4)
+        let threshold = try #require(scaled.threshold)
+        #expect(plain.threshold == plain.untemperedThreshold && threshold != plain.threshold)
+        #expect(abs(scaled.untemperedThreshold - plain.untemperedThreshold) < 1e-9)
+        let batch = try #require(try set.validationBatches().first)
+        let side = batch.layout.imageSide
+        let images = ImageBatch(
+            count: batch.count, channels: batch.channels, height: side, width: side, values: batch.input)
+        let tempered = try TemperedNetwork(network: network, temperature: 0.4).logOdds(images)
+        let limit = Float(log(threshold / (1 - threshold)))
+        let other = Float(log(plain.untemperedThreshold / (1 - plain.untemperedThreshold)))
+        let raw = try network.logOdds(images)
+        // But for what lies within rounding of the threshold.
+        #expect(zip(tempered, raw).allSatisfy { ($0 >= limit) == ($1 >= other) || abs($1 - other) < 1e-4 })
+    }
+
+    /// Without turns the images are those of the slide, as they lie.
+    @Test func imagesAreTurnedUnlessToldOtherwise() throws {
+        let (turned, upright) = (try set(), try set { $0.turns = false })
+        let pairs = try (1...8).map { step in
+            (
+                try turned.batch(step: step, count: 1, seed: 5).input,
+                try upright.batch(step: step, count: 1, seed: 5).input
+            )
+        }
+        #expect(pairs.allSatisfy { $0.sorted() == $1.sorted() } && pairs.contains { $0 != $1 })
     }
 
     /// Blots are darker than anything that the regions hold.
@@ -50,7 +91,7 @@ struct TrainingSetTests {
                 }
             }.max() ?? 0
         }
-        let (extremes, usual) = (try set.extremeBatches(), try set.validationBatches())
+        let (extremes, usual) = (set.extremeBatches(), try set.validationBatches())
         #expect(extremes.first?.layout == usual.first?.layout && extremes.allSatisfy { $0.count > 0 })
         #expect(darkest(extremes) > 1.5 * darkest(usual))
     }

@@ -101,8 +101,8 @@ public struct ExperimentMethod: Sendable {
     /// Whether it trains anything; if not, the time it takes says nothing.
     var isTrained: Bool {
         switch kind {
-        case .network, .mixture, .rival, .student: true
-        case .blend, .pair, .variant: false
+        case .network, .mixture, .blend, .rival, .student: true
+        case .pair, .variant: false
         }
     }
 
@@ -218,7 +218,7 @@ public struct ExperimentMethod: Sendable {
     private static func changeOfNow(
         _ name: String, _ title: String, change: @escaping @Sendable (inout TrainingConfiguration) -> Void
     ) -> ExperimentMethod {
-        network(name, "σ² × 150, " + title, seeds: 3, change: change).changing("cluster-150")
+        network(name, "σ² × 150, " + title, seeds: 2, change: change).changing("cluster-150")
     }
 
     private static func variant(_ variant: InferenceVariant, _ title: String) -> ExperimentMethod {

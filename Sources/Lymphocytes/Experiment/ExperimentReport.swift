@@ -65,7 +65,7 @@ public struct ExperimentReport: Sendable {
             : ["# What moves the AUC: changes of the preset `fast`"]
         lines += [
             "", "Command: `\(command)`. \(date), \(machine). Seeds from \(experiment.firstSeed).",
-            "Every network: preset `fast` but for what its row says, \(experiment.members) network of \(experiment.steps) steps, priors from counts of five regions a class. The date is that of the tables: networks whose settings did not change since are kept and scored anew, so training times are of different days, threads and loads and do not compare.",
+            "Every network (but those of the patch rivals, marked 4-fold): preset `fast` but for what its row says, \(experiment.members) network of \(experiment.steps) steps, priors from counts of five regions a class. The date is that of the tables: networks whose settings did not change since are kept and scored anew, so training times are of different days, threads and loads and do not compare. Folds may be done by processes of their own (`--folds`).",
         ]
         lines += study == .comparison ? comparison() : ablations()
         let open = experiment.jobs.filter { experiment.result($0) == nil }.map { "`\($0.name)`" }
@@ -243,7 +243,7 @@ public struct ExperimentReport: Sendable {
     private func ablations() -> [String] {
         var lines = [
             "Trained on consep-b and consep-c, scored on all nuclei of consep-a, which is no test slide of the comparison. Hard: pairs of equally dark nuclei. Settings were chosen by this table and its forerunners (docs/decisions.md).",
-            "The first row is the preset before σ² × 150 and self-training. In parentheses: the difference to the row that `against` names, over the seeds that both have (seed by seed networks differ by up to 0.1, so means of different seeds do not compare). Rows of `fast` now, used otherwise, train nothing. With one seed, differences of a few hundredths are noise.",
+            "The first row is the preset before σ² × 150 and self-training. In parentheses: the difference to the row that `against` names, over the seeds that both have (networks of different seeds differ by more than most changes do, so means of different seeds do not compare). Rows of `fast` now, used otherwise, train nothing. With one seed, differences of a few hundredths are noise.",
             "",
             "| change | all nuclei, disc | hard, disc | pixel AUC | cell F1 | P, R | held-out correlation | against | training | seeds |",
             "|---|---|---|---|---|---|---|---|---|---|",

@@ -34,7 +34,9 @@ public struct ExperimentResult: Codable, Sendable {
     public var scoring: String?
 
     /// What ``scoring`` says of cells that are cut so, and of the threshold that they end at.
-    static func scoring(cells settings: String) -> String { settings + "; threshold: regions as they come" }
+    static func scoring(cells settings: String) -> String {
+        settings + "; threshold: regions as they come, temperature: held out"
+    }
 
     /// Found cells against true ones, within 4 µm.
     public struct CellScore: Codable, Sendable {
@@ -332,8 +334,8 @@ public struct LymphocyteExperiment: Sendable {
         let set = try TrainingSet(
             slides: slides, encoding: encoding, configuration: preset, priors: priors,
             coarseClasses: CoarseClasses())
-        let (raw, isCalibrated) = try madeNetwork(job, set: set, priors: priors, progress: progress)
-        let calibration = try NetworkCalibration(raw, set: set, priors: priors, fitsTemperature: !isCalibrated)
+        let (raw, temperature) = try madeNetwork(job, set: set, priors: priors, progress: progress)
+        let calibration = try NetworkCalibration(raw, set: set, priors: priors, temperature: temperature)
         let network = TemperedNetwork(network: raw, temperature: calibration.temperature)
         let validation = try ValidationMetrics.measure(network, batches: set.validationBatches(), priors: priors)
         let described = if case .student = job.method.kind { preset.keeping(configuration) } else { preset }
@@ -373,17 +375,18 @@ public struct LymphocyteExperiment: Sendable {
         guard case .student = job.method.kind else { return nil }
         let batches = try set.validationBatches()
         let networks = try modelFolder(job).networks(members: 1, architecture: configuration(of: job).architecture)
+        let extremes = set.extremeBatches()
         return try networks.compactMap {
-            try Quantization.calibrate($0, batches: batches, extremes: set.extremeBatches(), threshold: threshold)
+            try Quantization.calibrate($0, batches: batches, extremes: extremes, threshold: threshold)
         }
     }
 
-    /// - Returns: the network, and whether its temperature is fitted already or has no meaning.
+    /// - Returns: the network without temperature, and its temperature where that is not to be fitted.
     private func madeNetwork(
         _ job: Job, set: TrainingSet, priors: LabelPriors, progress: (String) -> Void
-    ) throws -> (network: any SegmentationNetwork, isCalibrated: Bool) {
+    ) throws -> (network: any SegmentationNetwork, temperature: Double?) {
         switch job.method.kind {
-        case .pair: return (TorchSegmentationNetwork(try networks(for: job)), false)
+        case .pair: return (TorchSegmentationNetwork(try networks(for: job)), nil)
         case .student:
             let configuration = try configuration(of: job)
             let trainer = try Trainer(
@@ -396,16 +399,19 @@ public struct LymphocyteExperiment: Sendable {
                 progress(String(format: "step %d/%d, %.0f s left", step.step, step.steps, step.secondsLeft))
             }
             let networks = try own.networks(members: 1, architecture: configuration.architecture)
-            return (TorchSegmentationNetwork(networks), false)
+            return (TorchSegmentationNetwork(networks), nil)
         case .variant(let variant, _):
             guard let part = try parts(of: job).first else { break }
-            // With that network's temperature.
-            let network = try SegmentationModel(modelFolder(part).url, engine: .oneDNN(.float32)).network
+            let temperature = try modelFolder(part).readDescription().temperature
+            let network = try OneDNNSegmentationNetwork(networks(for: job))
             switch variant {
-            case .turns: return (TurnedNetwork(network: network), true)
+            case .turns: return (TurnedNetwork(network: network), temperature)
             case .disc:
-                return (DiscMeanNetwork(network: network, radius: Int((2 / Training.micronsPerPixel).rounded())), true)
-            case .stains: return (network, true)
+                return (
+                    DiscMeanNetwork(network: network, radius: Int((2 / Training.micronsPerPixel).rounded())),
+                    temperature
+                )
+            case .stains: return (network, temperature)
             }
         default: break
         }
@@ -415,10 +421,10 @@ public struct LymphocyteExperiment: Sendable {
             seed: job.seed
         ) { progress("mixture, round \($0) of \($1)") }
         let mixture = try MixtureNetwork(posterior)
-        guard case .blend = job.method.kind else { return (mixture, true) }
+        guard case .blend = job.method.kind else { return (mixture, 1) }
         // Its temperature, too, is that network's.
-        guard let part = try parts(of: job).first else { return (mixture, true) }
+        guard let part = try parts(of: job).first else { return (mixture, 1) }
         let network = try SegmentationModel(modelFolder(part).url, engine: .oneDNN(.float32)).network
-        return (BlendedNetwork(network, mixture, weight: 0.5), true)
+        return (BlendedNetwork(network, mixture, weight: 0.5), 1)
     }
 }

@@ -1,0 +1,43 @@
+internal import Foundation
+internal import LabelSuperResolution
+
+/// Temperature and threshold of a finished network, from the coarse labels of its training slides.
+struct NetworkCalibration {
+    let temperature: Double
+    /// After the temperature; nil where there is no region.
+    let threshold: Double?
+
+    /// - Parameters:
+    ///   - network: without temperature.
+    ///   - temperature: the one to take; nil to fit it to the held-out regions.
+    init(
+        _ network: any SegmentationNetwork, set: TrainingSet, priors: LabelPriors, temperature: Double? = nil
+    ) throws {
+        self.temperature =
+            try temperature
+            ?? TemperatureScaling.fit(BlockHistograms(network, batches: set.validationBatches()), priors: priors)
+        threshold = AreaThreshold.fit(
+            try BlockHistograms(network, batches: set.calibrationBatches), regions: set.allRegionsPerClass,
+            temperature: self.temperature, priors: priors)
+    }
+
+    /// The threshold in the probabilities of the network without temperature; a half where there is none.
+    var untemperedThreshold: Double {
+        guard let threshold else { return 0.5 }
+        return 1 / (1 + pow(1 / threshold - 1, temperature))
+    }
+}
+
+/// A network whose log-odds are divided by a temperature.
+struct TemperedNetwork: SegmentationNetwork {
+    let network: any SegmentationNetwork
+    let temperature: Double
+
+    var gridMultiple: Int { network.gridMultiple }
+    var halo: Int { network.halo }
+
+    func logOdds(_ batch: ImageBatch) throws -> [Float] {
+        let values = try network.logOdds(batch)
+        return temperature == 1 ? values : values.map { $0 / Float(temperature) }
+    }
+}
