@@ -29,7 +29,7 @@ public struct TrainingSet: BlockSource {
 
     /// Regions of validation per class that are looked at: enough for a stable mean, few enough to be quick.
     private static let mostValidationRegions = 24
-    /// Regions of each class that temperature and threshold are found on.
+    /// Regions of each class that the threshold is found on.
     private static let mostCalibrationRegions = 64
     /// Unreadable regions in a row after which the slides are taken to be broken.
     private static let mostAttempts = 20

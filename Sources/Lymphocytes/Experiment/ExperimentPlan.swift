@@ -216,9 +216,10 @@ public struct ExperimentMethod: Sendable {
 
     /// A change of the networks that `fast` trains now, before self-training.
     private static func changeOfNow(
-        _ name: String, _ title: String, change: @escaping @Sendable (inout TrainingConfiguration) -> Void
+        _ name: String, _ title: String, seeds: Int = 2,
+        change: @escaping @Sendable (inout TrainingConfiguration) -> Void
     ) -> ExperimentMethod {
-        network(name, "σ² × 150, " + title, seeds: 2, change: change).changing("cluster-150")
+        network(name, "σ² × 150, " + title, seeds: seeds, change: change).changing("cluster-150")
     }
 
     private static func variant(_ variant: InferenceVariant, _ title: String) -> ExperimentMethod {
@@ -270,7 +271,7 @@ public struct ExperimentMethod: Sendable {
             $0.criterion = .statisticsMatching(StatisticsMatching(epsilon: 0.03, logWeight: 0.3, clusterPixels: 500))
         },
         changeOfNow("offset", "regions up to half a region off the heatmap's grid") { $0.gridOffset = 0.5 },
-        changeOfNow("epsilon-01", "ε = 0.01") {
+        changeOfNow("epsilon-01", "ε = 0.01", seeds: 3) {
             $0.criterion = .statisticsMatching(StatisticsMatching(epsilon: 0.01, logWeight: 0.3, clusterPixels: 150))
         },
         changeOfNow("variance", "the counts' variance between regions matched to ρ²") {
