@@ -18,8 +18,7 @@ struct BatchLoss {
     ///   - step: from 1; early on, the logarithm of statistics matching may have less weight.
     init(
         _ logProbabilities: Tensor, batch: BlockBatch, teacher: Tensor?, configuration: TrainingConfiguration,
-        step: Int,
-        priors: LabelPriors, device: Device
+        step: Int, priors: LabelPriors, device: Device
     ) throws {
         let ramp = configuration.logarithmRamp
         let criterion =

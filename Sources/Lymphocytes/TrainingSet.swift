@@ -320,8 +320,8 @@ public struct TrainingSet: BlockSource {
         }
     }
 
-    /// A region of each class with a black blot, as pigment and pen leave them: training slides may hold none, and a network in
-    /// bytes must not take them for the darkest that it was shown.
+    /// A region of each class with a black blot, as dark as anything can be: the regions may hold no ink, and a network in bytes
+    /// must not take ink for the darkest that it was shown.
     func extremeBatches() -> [BlockBatch] {
         let regions = zip(validation, training).compactMap { $0.first ?? $1.first }
         let images = regions.compactMap { try? image(of: $0, layout: validationLayout) }

@@ -42,6 +42,8 @@ struct CommandLineTests {
         ["train", "--slides", "x", "--heatmaps", "y", "--output", "z", "--masks", "m"],
         ["train", "--slides", "x", "--heatmaps", "y", "--output", "z", "--fine-fraction", "0.5"],
         ["train", "--slides", "x", "--heatmaps", "y", "--output", "z", "--interval-radius", "0.1"],
+        ["train", "--slides", "x", "--heatmaps", "y", "--output", "z", "--criterion", "l2", "--log-weight", "0.5"],
+        ["train", "--slides", "x", "--heatmaps", "y", "--output", "z", "--criterion", "soft", "--epsilon", "0.01"],
         ["priors", "--show", "x", "--counts", "y"],
         ["experiment", "lymphocytes", "--data", "x", "--output", "y", "--only", "magic"],
     ]) func wrongUsageIsStatusTwo(arguments: [String]) throws {

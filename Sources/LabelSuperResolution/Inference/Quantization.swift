@@ -32,7 +32,7 @@ extension Quantization {
     /// Finds the limits of a network on batches, and measures what they cost.
     ///
     /// - Parameters:
-    ///   - extremes: images with what the batches may lack, such as black pigment: they widen the limits, so that what lies beyond
+    ///   - extremes: images with what the batches may lack, such as ink: they widen the limits, so that what lies beyond
     ///     the batches is not clamped to the likeness of what lies within, and are not measured.
     ///   - threshold: the probability that decides, of the network without temperature.
     /// - Returns: nil where there is nothing to measure on.
