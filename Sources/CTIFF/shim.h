@@ -45,6 +45,16 @@ static inline int graticule_tiff_bits(TIFF *tiff) {
     return bits;
 }
 
+/// A tag of one 16- or 32-bit number; 0 where it is not there.
+static inline int64_t graticule_tiff_number(TIFF *tiff, uint32_t tag) {
+    if (tag == TIFFTAG_COMPRESSION) {
+        uint16_t value = 0;
+        return TIFFGetFieldDefaulted(tiff, tag, &value) ? value : 0;
+    }
+    uint32_t value = 0;
+    return TIFFGetFieldDefaulted(tiff, tag, &value) ? value : 0;
+}
+
 /// Width and height of the first image, or 0.
 static inline int graticule_tiff_size(TIFF *tiff, uint32_t *width, uint32_t *height) {
     return TIFFGetField(tiff, TIFFTAG_IMAGEWIDTH, width) && TIFFGetField(tiff, TIFFTAG_IMAGELENGTH, height);

@@ -50,7 +50,7 @@ extension GraticuleService {
         return try await networkWork.run {
             if let known = samples[key] { return known }
             let drawn = try RegionSample.draw(
-                slides: library.entries.map(\.url), heatmaps: heatmaps, givenScale: options.givenScale,
+                slides: library.entries.map(\.file), heatmaps: heatmaps, givenScale: options.givenScale,
                 seed: UInt64(seed))
             samples.insert(drawn, for: key, cost: 1)
             return drawn

@@ -3,6 +3,7 @@ internal import HTTPTypes
 internal import Hummingbird
 internal import LabelSuperResolution
 internal import NIOCore
+internal import Raster
 
 /// An encoded image or file with what a browser needs to keep it.
 struct EncodedImage: Sendable {

@@ -2,6 +2,7 @@ internal import Foundation
 internal import Hummingbird
 internal import LabelSuperResolution
 internal import Lymphocytes
+internal import Raster
 internal import ResultStore
 internal import Synchronization
 internal import WholeSlide
@@ -13,7 +14,9 @@ final class SlideLibrary: Sendable {
         /// From the file's name: the same after a restart.
         let id: String
         let name: String
-        let url: URL
+        let file: SlideFile
+
+        var url: URL { file.url }
     }
 
     /// A slide that is open.
@@ -65,11 +68,18 @@ final class SlideLibrary: Sendable {
     private func refreshed() -> State {
         state.withLock { state in
             guard Date().timeIntervalSince(state.read) > SlideLibrary.freshness else { return state }
-            let files = SlideFolder.slides(at: [folder]).slides
+            // Links out of the folder are not followed, and pipes are not waited for.
+            let root = folder.resolvingSymlinksInPath().path
+            let files = SlideFolder.contents(of: [folder]).slides.filter { file in
+                let path = file.url.resolvingSymlinksInPath().path
+                let attributes = try? FileManager.default.attributesOfItem(atPath: path)
+                return path.hasPrefix(root == "/" ? root : root + "/")
+                    && attributes?[.type] as? FileAttributeType == .typeRegular
+            }
             state.entries = files.map {
                 var fingerprint = Fingerprint()
-                fingerprint.add(Data($0.lastPathComponent.utf8))
-                return Entry(id: fingerprint.text, name: Slide.name(of: $0), url: $0)
+                fingerprint.add(Data($0.relativePath.utf8))
+                return Entry(id: fingerprint.text, name: $0.name, file: $0)
             }
             state.byID = Dictionary(state.entries.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
             state.read = Date()

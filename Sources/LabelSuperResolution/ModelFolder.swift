@@ -134,10 +134,13 @@ public struct ModelFolder: Sendable {
         }
     }
 
-    /// A short name for the model that changes with its weights.
+    /// A short name for the model that changes with its weights and with its description: another temperature or threshold is
+    /// another model.
     public func fingerprint() throws -> String {
         var fingerprint = Fingerprint()
-        fingerprint.add(try Data(contentsOf: weights))
+        for file in [weights, description] {
+            try Data(contentsOf: file).withUnsafeBytes { fingerprint.add($0) }
+        }
         return fingerprint.text
     }
 }

@@ -11,10 +11,9 @@ public struct CellEvaluation: Sendable {
     ///
     /// - Returns: the places by slide; a slide of which no cell is of these types has none.
     public static func readTruth(_ url: URL, types: Set<String>) throws -> [String: [Point]] {
-        let table = try CSVTable(url, requiring: ["slide", "x", "y", "type"])
         var truth: [String: [Point]] = [:]
-        for row in table.rows {
-            let slide = try row.text("slide")
+        try CSVTable.read(url, requiring: ["slide", "x", "y", "type"]) { row in
+            let slide = try row.text("slide").precomposedStringWithCanonicalMapping
             let point = (x: try row.number("x"), y: try row.number("y"))
             guard abs(point.x) < 1e8, abs(point.y) < 1e8 else {
                 throw WorkError(.input, "\(url.path) line \(row.line): (\(point.x), \(point.y)) is no place on a slide")

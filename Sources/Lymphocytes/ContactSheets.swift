@@ -24,10 +24,10 @@ public struct ContactSheets: Sendable {
     /// - Returns: the slides that were left out, and the classes of which there are fewer than five regions.
     public func write(to folder: URL, seed: UInt64) throws -> (failures: [FailedInput], scarce: [Int: Int]) {
         let classes = CoarseClasses()
-        let (files, missing) = SlideFolder.slides(at: [slides])
-        if let missing = missing.first { throw missing }
+        let contents = SlideFolder.contents(of: [slides])
+        if let missing = contents.failures.first { throw missing }
         let (opened, failures) = RegionSample.open(
-            files, heatmaps: heatmaps, givenScale: givenScale, classes: classes)
+            contents.slides, heatmaps: heatmaps, givenScale: givenScale, classes: classes)
         guard !opened.isEmpty else {
             throw WorkError(.input, failures.first?.message ?? "no slide with a heatmap in \(slides.path)")
         }
@@ -42,7 +42,7 @@ public struct ContactSheets: Sendable {
         }
         let choice = RegionSample.choose(
             from: opened, classes: classes, perClass: ContactSheets.regionsPerClass, seed: seed)
-        var lines = ["class,slide,x,y,lymphocytes"]
+        var lines = ["class,slide,x,y,lymphocytes\n"]
         var scarce: [Int: Int] = [:]
         for known in 0..<classes.count {
             let chosen = choice.filter { $0.coarseClass == known }
@@ -58,11 +58,11 @@ public struct ContactSheets: Sendable {
                 let x = Int(frame.level0(Double(corner.x)).rounded())
                 let y = Int(frame.level0(Double(corner.y)).rounded())
                 cells.append((image, "\(slide.name)  \(x), \(y)"))
-                lines.append("\(known),\(slide.name),\(x),\(y),")
+                lines.append(TableText.line([String(known), slide.name, String(x), String(y), ""]))
             }
             try ContactSheets.sheet(known, cells).write(to: folder.appendingPathComponent("class-\(known).png"))
         }
-        try AtomicFile.write(Data((lines.joined(separator: "\n") + "\n").utf8), to: table)
+        try AtomicFile.write(Data(lines.joined().utf8), to: table)
         return (failures, scarce)
     }
 

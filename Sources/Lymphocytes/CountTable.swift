@@ -5,7 +5,7 @@ internal import WholeSlide
 
 /// The counts of lymphocytes in sampled regions: `class,slide,x,y,lymphocytes`.
 public enum CountTable {
-    /// Of a lymphocyte's nucleus, µm; that is 154 px at 0.5 µm (METHOD §3).
+    /// Of a lymphocyte's nucleus, µm; that is 154 px at 0.5 µm.
     public static let nucleusDiameter = 7.0
     /// Pixels of a region at the working scale.
     public static let regionPixels = 10_000.0
@@ -16,15 +16,14 @@ public enum CountTable {
     public static func priors(
         _ url: URL, nucleusDiameter: Double = CountTable.nucleusDiameter, classes: CoarseClasses = CoarseClasses()
     ) throws -> LabelPriors {
-        let table = try CSVTable(url, requiring: ["class", "lymphocytes"])
         var counts = [[Double]](repeating: [], count: classes.count)
-        for row in table.rows {
+        try CSVTable.read(url, requiring: ["class", "lymphocytes"]) { row in
             let known = try row.number("class")
             guard known == known.rounded(), known >= 0, known < Double(classes.count) else {
                 throw WorkError(
                     .input, "\(url.path) line \(row.line): class \(known) is not one of 0 … \(classes.count - 1)")
             }
-            guard !(try row.text("lymphocytes")).trimmingCharacters(in: .whitespaces).isEmpty else {
+            guard try !row.isBlank("lymphocytes") else {
                 throw WorkError(
                     .input,
                     "\(url.path) line \(row.line): 'lymphocytes' is empty: count them on the contact sheet and fill it in"

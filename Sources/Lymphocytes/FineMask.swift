@@ -1,6 +1,6 @@
 public import Foundation
 internal import Raster
-internal import WholeSlide
+public import WholeSlide
 
 /// A slide's fine labels: a mask at level 0, non-zero where there is lymphocyte.
 public struct FineMask: Sendable {
@@ -20,33 +20,20 @@ public struct FineMask: Sendable {
         return names.map { folder.appendingPathComponent($0) }
     }
 
-    /// What the slide of a mask may be called: its file's name less the extension, less what follows each of its points.
-    /// The longest comes first, since slides' own names may have points.
+    /// What the slide of a mask may be called: its file's name less the extension, and less `.lymphocytes` or `.mask`.
     static func slideNames(of file: URL) -> [String] {
-        var parts = file.deletingPathExtension().lastPathComponent.split(
-            separator: ".", omittingEmptySubsequences: false)
-        var names: [String] = []
-        while !parts.isEmpty {
-            names.append(parts.joined(separator: "."))
-            parts.removeLast()
-        }
-        return names
+        let name = SlideFile.name(of: file)
+        return [name] + [".lymphocytes", ".mask"].filter { name.hasSuffix($0) }.map { String(name.dropLast($0.count)) }
     }
 
     /// The mask of a slide: `<slide>.png`, `<slide>.lymphocytes.png` and the like.
     ///
     /// - Throws: where there is none or more than one, or it cannot be read.
-    public init(forSlideNamed name: String, in folder: URL) throws {
-        let found = try FineMask.files(in: folder).filter { FineMask.slideNames(of: $0).contains(name) }
-        guard let file = found.first else {
-            throw WorkError(
-                .input, "slide \(name) has no mask in \(folder.path) (looked for \(name).png or \(name).tif)")
-        }
-        guard found.count == 1 else {
+    public init(for slide: SlideFile, in folder: URL) throws {
+        guard let file = try FilePairing(slide, in: folder).fineMask() else {
             throw WorkError(
                 .input,
-                "slide \(name) has several masks in \(folder.path): \(found.map(\.lastPathComponent).joined(separator: ", "))"
-            )
+                "slide \(slide.name) has no mask in \(folder.path) (looked for \(slide.name).png or \(slide.name).tif)")
         }
         try self.init(file)
     }
@@ -57,16 +44,7 @@ public struct FineMask: Sendable {
             pixels = try TIFF.readGray(url)
             return
         }
-        // Read as 8 bits, small values of a 16-bit mask would all become 0.
-        guard (try? PNG.bitDepth(url)) ?? 8 <= 8 else {
-            throw WorkError(.input, "mask \(url.path) has 16 bits a channel: save it with 8")
-        }
-        let image = try PNG.readRGB(url)
-        pixels = Plane(
-            width: image.width, height: image.height,
-            values: (0..<(image.width * image.height)).map {
-                max(image.pixels[3 * $0], image.pixels[3 * $0 + 1], image.pixels[3 * $0 + 2])
-            })
+        pixels = try PNG.readLargest(url)
     }
 
     /// Checks that the mask is as large as its slide.

@@ -9,9 +9,8 @@ public enum IntervalTable {
     ///
     /// - Throws: where a class is missing or named twice, or an interval is none.
     public static func priors(_ url: URL, classes: CoarseClasses = CoarseClasses()) throws -> LabelPriors {
-        let table = try CSVTable(url, requiring: ["class", "low", "high"])
         var intervals = [ClosedRange<Double>?](repeating: nil, count: classes.count)
-        for row in table.rows {
+        try CSVTable.read(url, requiring: ["class", "low", "high"]) { row in
             let known = try row.number("class")
             guard known == known.rounded(), known >= 0, known < Double(classes.count) else {
                 throw WorkError(

@@ -16,8 +16,11 @@ public enum MaskPriors {
         var used = 0
         for url in try FineMask.files(in: masks) {
             let names = FineMask.slideNames(of: url).filter { only.isEmpty || only.contains($0) }
-            guard let file = names.lazy.compactMap({ SlideFolder.heatmap(forSlideNamed: $0, in: heatmaps) }).first
-            else { continue }
+            var found: URL?
+            for name in names where found == nil {
+                found = try FilePairing(SlideFile(masks.appendingPathComponent("\(name).svs")), in: heatmaps).heatmap()
+            }
+            guard let file = found else { continue }
             used += 1
             let mask = try FineMask(url).pixels
             let heatmap = try Heatmap(file)

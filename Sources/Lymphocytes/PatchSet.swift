@@ -18,6 +18,8 @@ public struct PatchSet: Sendable {
 
     public let folder: URL
     public let patches: [Patch]
+    /// Files in folders by class that are no pictures that are read, within the set's folder.
+    public let others: [String]
 
     public var name: String { folder.lastPathComponent }
 
@@ -28,7 +30,9 @@ public struct PatchSet: Sendable {
     /// Sizes of a pixel that a patch may have, µm: beyond them it would be blown up or shrunk to nothing.
     private static let scales = 0.02...4.0
     /// Of the files that are patches in folders by class.
-    private static let imageExtensions: Set<String> = ["jpg", "jpeg", "png"]
+    private static let imageExtensions: Set<String> = ["jpg", "jpeg", "png", "tif", "tiff"]
+    /// A patch shows one nucleus and its surroundings; a picture of more pixels is something else.
+    private static let mostPixels = 1 << 24
 
     /// Reads `labels.csv` (file, label, mpp), or one subfolder per class.
     ///
@@ -39,8 +43,9 @@ public struct PatchSet: Sendable {
         let table = folder.appendingPathComponent("labels.csv")
         if FileManager.default.fileExists(atPath: table.path) {
             patches = try PatchSet.read(table, givenScale: givenScale)
+            others = []
         } else {
-            patches = try PatchSet.readFolders(folder, givenScale: givenScale)
+            (patches, others) = try PatchSet.readFolders(folder, givenScale: givenScale)
         }
         guard patches.contains(where: \.isLymphocyte), patches.contains(where: { !$0.isLymphocyte }) else {
             throw WorkError(
@@ -51,8 +56,8 @@ public struct PatchSet: Sendable {
     }
 
     private static func read(_ url: URL, givenScale: Double?) throws -> [Patch] {
-        let table = try CSVTable(url, requiring: ["file", "label"])
-        return try table.rows.map { row in
+        var patches: [Patch] = []
+        try CSVTable.read(url, requiring: ["file", "label"]) { row in
             let scale: Double
             if let givenScale {
                 scale = givenScale
@@ -64,28 +69,42 @@ public struct PatchSet: Sendable {
             guard scales.contains(scale) else {
                 throw WorkError(.input, "\(url.path) line \(row.line): \(scale) is no size of a pixel in µm")
             }
-            let label = try row.text("label")
-            let file = try row.text("file")
+            // A blank behind a label is no other label.
+            let label = try row.text("label").trimmingCharacters(in: .whitespaces)
+            let file = try row.text("file").trimmingCharacters(in: .whitespaces)
+            guard !file.isEmpty, !label.isEmpty else {
+                throw WorkError(.input, "\(url.path) line \(row.line): file or label is missing")
+            }
             guard !file.hasPrefix("/"), !file.split(separator: "/").contains("..") else {
                 throw WorkError(.input, "\(url.path) line \(row.line): '\(file)' lies outside the patch set")
             }
-            return Patch(
-                file: file, label: label, isLymphocyte: positiveLabels.contains(label.lowercased()),
-                micronsPerPixel: scale,
-                source: row.has("slide") ? try row.text("slide") : row.has("source") ? try row.text("source") : nil)
+            patches.append(
+                Patch(
+                    file: file, label: label, isLymphocyte: positiveLabels.contains(label.lowercased()),
+                    micronsPerPixel: scale,
+                    source: row.has("slide")
+                        ? try row.text("slide") : row.has("source") ? try row.text("source") : nil))
         }
+        return patches
     }
 
-    private static func readFolders(_ folder: URL, givenScale: Double?) throws -> [Patch] {
+    private static func readFolders(
+        _ folder: URL, givenScale: Double?
+    ) throws -> (patches: [Patch], others: [String]) {
         guard let names = try? FileManager.default.contentsOfDirectory(atPath: folder.path) else {
             throw WorkError(.input, "there is no patch set at \(folder.path)")
         }
         var patches: [(String, String)] = []
+        var others: [String] = []
         for label in names.sorted() where !label.hasPrefix(".") {
             let files =
                 (try? FileManager.default.contentsOfDirectory(atPath: folder.appendingPathComponent(label).path)) ?? []
-            for file in files.sorted() where imageExtensions.contains((file as NSString).pathExtension.lowercased()) {
-                patches.append((label, "\(label)/\(file)"))
+            for file in files.sorted() where !file.hasPrefix(".") {
+                if imageExtensions.contains((file as NSString).pathExtension.lowercased()) {
+                    patches.append((label, "\(label)/\(file)"))
+                } else {
+                    others.append("\(label)/\(file)")
+                }
             }
         }
         guard !patches.isEmpty else {
@@ -95,12 +114,13 @@ public struct PatchSet: Sendable {
         guard let givenScale, scales.contains(givenScale) else {
             throw WorkError(.input, "patch set \(folder.path) does not say how large its pixels are: give --mpp")
         }
-        return patches.map {
+        let read = patches.map {
             Patch(
-                file: $1, label: $0, isLymphocyte: positiveLabels.contains($0.lowercased()),
-                micronsPerPixel: givenScale,
-                source: nil)
+                file: $1, label: $0,
+                isLymphocyte: positiveLabels.contains($0.trimmingCharacters(in: .whitespaces).lowercased()),
+                micronsPerPixel: givenScale, source: nil)
         }
+        return (read, others)
     }
 
     /// The slides among `names` that the set seems to be cut from: named by its source column, or by the folder.
@@ -114,7 +134,13 @@ public struct PatchSet: Sendable {
     /// The pixels of a patch on the working grid, the patch's middle in the middle.
     func image(of patch: Patch, workingMicronsPerPixel: Double) throws -> RGBImage {
         let url = folder.appendingPathComponent(patch.file)
-        let image = url.pathExtension.lowercased() == "png" ? try PNG.readRGB(url) : try JPEG.readRGB(url)
+        let most = PatchSet.mostPixels
+        let image =
+            switch url.pathExtension.lowercased() {
+            case "png": try PNG.readRGB(url, mostPixels: most)
+            case "tif", "tiff": try TIFF.readRGB(url, mostPixels: most)
+            default: try JPEG.readRGB(url, mostPixels: most)
+            }
         let scale = workingMicronsPerPixel / patch.micronsPerPixel
         guard abs(scale - 1) > 0.01 else { return image }
         let width = Int(Double(image.width) / scale)

@@ -58,7 +58,7 @@ public struct SlideInspection: Encodable, Sendable {
     public static func report(on heatmap: URL, slide url: URL, givenScale: Double?) throws -> HeatmapReport {
         let slide = try Slide(url)
         return try HeatmapReport(
-            slide: slide, scale: slide.scale(given: givenScale), file: file(heatmap, forSlideNamed: slide.name))
+            slide: slide, scale: slide.scale(given: givenScale), file: file(heatmap, of: SlideFile(url)))
     }
 
     /// Writes a heatmap of any format as quip text.
@@ -68,20 +68,22 @@ public struct SlideInspection: Encodable, Sendable {
         let slide = try Slide(url)
         let scale = try slide.scale(given: givenScale)
         let read = try Heatmap(
-            file(heatmap, forSlideNamed: slide.name), extent: Heatmap.Extent(slide, scale: scale))
+            file(heatmap, of: SlideFile(url)), extent: Heatmap.Extent(slide, scale: scale))
         try read.check(fits: slide, scale: scale)
         try read.writeQuip(to: target)
         return read.regions.count
     }
 
-    private static func file(_ heatmap: URL, forSlideNamed name: String) throws -> URL {
+    private static func file(_ heatmap: URL, of slide: SlideFile) throws -> URL {
         var isFolder: ObjCBool = false
         guard FileManager.default.fileExists(atPath: heatmap.path, isDirectory: &isFolder) else {
             throw WorkError(.input, "there is no heatmap at \(heatmap.path)")
         }
         guard isFolder.boolValue else { return heatmap }
-        guard let file = SlideFolder.heatmap(forSlideNamed: name, in: heatmap) else {
-            throw WorkError(.input, "slide \(name) has no heatmap in \(heatmap.path)")
+        let pairing = FilePairing(slide, in: heatmap)
+        guard let file = try pairing.heatmap() else {
+            throw WorkError(
+                .input, "slide \(slide.name) has no heatmap in \(heatmap.path) (looked for \(pairing.heatmapNames))")
         }
         return file
     }

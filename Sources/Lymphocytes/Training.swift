@@ -167,16 +167,17 @@ public struct Training: Sendable {
     private func openSlides(
         _ coarseClasses: CoarseClasses, report: (Event) -> Void
     ) throws -> (slides: [TrainingSlide], failures: [FailedInput]) {
-        let (files, missing) = SlideFolder.slides(at: [slides])
-        if let missing = missing.first { throw missing }
-        let names = Set(files.map(Slide.name))
+        let contents = SlideFolder.contents(of: [slides])
+        if let missing = contents.failures.first { throw missing }
+        let files = contents.slides
+        let names = Set(files.map(\.name))
         for name in only.union(exclude).sorted() where !names.contains(name) {
             throw WorkError(.input, "there is no slide named '\(name)' in \(slides.path)")
         }
         var opened: [TrainingSlide] = []
         var failures: [FailedInput] = []
         for file in files {
-            let name = Slide.name(of: file)
+            let name = file.name
             guard only.isEmpty || only.contains(name), !exclude.contains(name) else { continue }
             do {
                 opened.append(

@@ -21,20 +21,21 @@ public struct TrainingSlide: Sendable {
     ///   - masks: folder of fine masks; nil for none.
     /// - Throws: ``SlideError`` where either is missing or broken, or they do not fit each other.
     public init(
-        _ url: URL, heatmaps: URL, masks: URL? = nil, micronsPerPixel: Double, givenScale: Double?,
+        _ file: SlideFile, heatmaps: URL, masks: URL? = nil, micronsPerPixel: Double, givenScale: Double?,
         coarseClasses: CoarseClasses
     ) throws {
-        let slide = try Slide(url)
+        let slide = try Slide(file.url)
         scale = try slide.scale(given: givenScale)
         let frame = try WorkingFrame(slide: slide, scale: scale, micronsPerPixel: micronsPerPixel)
-        guard let heatmap = try Heatmap.ofSlide(slide, scale: scale, in: heatmaps) else {
+        guard let heatmap = try Heatmap.ofSlide(slide, file: file, scale: scale, in: heatmaps) else {
             throw SlideError(
-                .heatmap, "slide \(slide.name) has no heatmap in \(heatmaps.path) (looked for prediction-\(slide.name))"
-            )
+                .heatmap,
+                "slide \(slide.name) has no heatmap in \(heatmaps.path) (looked for "
+                    + "\(FilePairing(file, in: heatmaps).heatmapNames))")
         }
         self.heatmap = heatmap
         tissue = try TissueMask(slide: slide, scale: scale)
-        mask = try masks.map { try FineMask(forSlideNamed: slide.name, in: $0) }
+        mask = try masks.map { try FineMask(for: file, in: $0) }
         try mask?.check(fits: slide)
         name = slide.name
         reader = WorkingReader(slide: slide, frame: frame)

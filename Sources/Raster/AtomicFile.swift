@@ -6,10 +6,31 @@ public import Foundation
 
 /// Files that are whole or absent: written under a temporary name in the same folder, then renamed.
 public enum AtomicFile {
-    /// A name beside `url` that no other process uses.
+    /// This machine: several may write into one folder.
+    private static let host = String(
+        ProcessInfo.processInfo.hostName.map { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "-") ? $0 : "_" }
+            .prefix(64))
+
+    /// A name beside `url` that no other process uses. What killed processes of this machine left for `url` is removed.
     public static func temporaryName(for url: URL) -> URL {
-        url.deletingLastPathComponent()
-            .appendingPathComponent(".\(url.lastPathComponent).\(ProcessInfo.processInfo.processIdentifier).part")
+        removeLeftovers(of: url)
+        return url.deletingLastPathComponent().appendingPathComponent(
+            "\(stem(of: url))\(ProcessInfo.processInfo.processIdentifier).part")
+    }
+
+    private static func stem(of url: URL) -> String { ".\(url.lastPathComponent).\(host)." }
+
+    /// Removes temporary files of `url` whose process is gone; one that runs keeps its own.
+    private static func removeLeftovers(of url: URL) {
+        let folder = url.deletingLastPathComponent()
+        let (stem, names) = (stem(of: url), try? FileManager.default.contentsOfDirectory(atPath: folder.path))
+        for name in names ?? [] where name.hasPrefix(stem) {
+            let rest = name.dropFirst(stem.count).split(separator: ".", maxSplits: 1)
+            guard rest.count == 2, rest[1].hasPrefix("part"), let process = Int32(rest[0]), process > 0,
+                kill(process, 0) != 0, errno == ESRCH
+            else { continue }
+            try? FileManager.default.removeItem(at: folder.appendingPathComponent(name))
+        }
     }
 
     /// Moves a finished file into its place, replacing what was there.

@@ -91,7 +91,12 @@ public final class GrayPyramidTIFF {
     }
 
     private var failure: RasterError {
-        RasterError(.unwritable, "cannot write \(url.path): \(String(cString: graticule_tiff_error()))")
+        // libtiff says that a write failed, the system why.
+        let reason = errno
+        let text = String(cString: graticule_tiff_error())
+        let isFull = reason == ENOSPC || reason == EDQUOT || reason == EFBIG
+        return RasterError(
+            .unwritable, "cannot write \(url.path): \(isFull ? String(cString: strerror(reason)) : text)")
     }
 
     private func open(width: Int, height: Int) throws(RasterError) {

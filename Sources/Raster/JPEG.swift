@@ -3,7 +3,7 @@ public import Foundation
 
 /// Reads and writes JPEG through libjpeg-turbo.
 public enum JPEG {
-    public static func readRGB(_ url: URL) throws(RasterError) -> RGBImage {
+    public static func readRGB(_ url: URL, mostPixels: Int = PNG.mostPixels) throws(RasterError) -> RGBImage {
         let data: Data
         do {
             data = try Data(contentsOf: url)
@@ -22,7 +22,7 @@ public enum JPEG {
         guard
             tjDecompressHeader3(decoder, bytes, UInt(bytes.count), &width, &height, &subsampling, &colorspace) == 0
         else { throw failure() }
-        guard width > 0, height > 0, Int(width) * Int(height) <= PNG.mostPixels else {
+        guard width > 0, height > 0, Int(width) * Int(height) <= mostPixels else {
             throw RasterError(.unreadable, "cannot read JPEG \(url.path): \(width)×\(height) pixels are too many")
         }
         var pixels = [UInt8](repeating: 0, count: 3 * Int(width) * Int(height))

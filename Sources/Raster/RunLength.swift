@@ -25,6 +25,9 @@ public struct RunLengthMask: Equatable, Sendable {
         self.counts = counts
     }
 
+    /// No slide is wider, in pixels.
+    public static let largestSide = 1 << 24
+
     /// Reads pycocotools' compressed form.
     ///
     /// - Throws: ``RasterError`` where the text is cut off or its runs do not fill the mask.
@@ -47,10 +50,13 @@ public struct RunLengthMask: Equatable, Sendable {
                 shift += 5
                 if !more, byte & 0x10 != 0 { value |= -1 << shift }
             }
-            if counts.count > 2 { value += counts[counts.count - 2] }
+            if counts.count > 2 { value &+= counts[counts.count - 2] }
             counts.append(value)
         }
-        guard counts.allSatisfy({ $0 >= 0 }), counts.reduce(0, +) == width * height else {
+        // Sizes and runs come from a file: neither may overflow.
+        guard (0...RunLengthMask.largestSide).contains(width), (0...RunLengthMask.largestSide).contains(height),
+            counts.allSatisfy({ (0...(width * height)).contains($0) }), counts.reduce(0, +) == width * height
+        else {
             throw RasterError(.mismatch, "a run-length mask does not fill \(width)×\(height) pixels")
         }
         self.width = width

@@ -2,7 +2,7 @@ public import Foundation
 internal import Raster
 
 extension Heatmap {
-    /// The layouts of METHOD §7.
+    /// The layouts that are read (docs/method.md).
     public enum Format: String, Sendable {
         case quip
         /// One pixel a region: red = probability, green = necrosis, blue = tissue.
@@ -32,7 +32,7 @@ extension Heatmap {
     /// - Parameter extent: of its slide; formats that count in regions or in shares of the slide need it.
     /// - Throws: ``SlideError`` with the file, and where there is one the line, for anything that is no coarse label.
     public init(_ url: URL, extent: Extent?) throws(SlideError) {
-        let bytes = try TextFile.read(url)
+        let beginning = try TextFile.beginning(of: url, count: 64 << 10)
         func needed() throws(SlideError) -> Extent {
             guard let extent else {
                 throw SlideError(
@@ -41,48 +41,59 @@ extension Heatmap {
             }
             return extent
         }
-        switch bytes.first {
+        switch beginning.first(where: { $0 > 0x20 }) {
         case 0x89: try self.init(picture: url, extent: needed())
-        case UInt8(ascii: "{"): try self.init(json: bytes, url: url, extent: needed())
-        default: try self.init(text: bytes, url: url)
+        case UInt8(ascii: "{"): try self.init(json: url, beginning: beginning, extent: needed())
+        default: try self.init(text: url, beginning: beginning)
         }
     }
 
     /// Finds, reads and checks the heatmap of a slide; regions that a `color-…` file beside it calls blank are left out.
     ///
+    /// - Parameter file: the slide's, by whose names the heatmap is found.
     /// - Returns: nil where the folder has none.
-    public static func ofSlide(_ slide: Slide, scale: SlideScale, in folder: URL) throws(SlideError) -> Heatmap? {
-        guard let file = SlideFolder.heatmap(forSlideNamed: slide.name, in: folder) else { return nil }
+    /// - Throws: ``SlideError`` where there are several, or the one found is malformed or of another slide.
+    public static func ofSlide(
+        _ slide: Slide, file: SlideFile? = nil, scale: SlideScale, in folder: URL
+    ) throws(SlideError) -> Heatmap? {
+        let pairing = FilePairing(file ?? SlideFile(slide.url), in: folder)
+        guard let file = try pairing.heatmap() else { return nil }
         let heatmap = try Heatmap(file, extent: Extent(slide, scale: scale))
         try heatmap.check(fits: slide, scale: scale)
-        guard let colors = SlideFolder.colors(forSlideNamed: slide.name, in: folder) else { return heatmap }
+        guard let colors = try pairing.colors() else { return heatmap }
         return try heatmap.withoutBlanks(colors)
     }
 
     // MARK: PNG (C)
 
     private init(picture url: URL, extent: Extent) throws(SlideError) {
-        let image: RGBImage
+        var (columns, rows) = (0, 0)
+        var found: [(x: Int, y: Int, red: UInt8, green: UInt8)] = []
         do {
-            image = try PNG.readRGB(url)
+            try PNG.readNumbers(url, mostPixels: Heatmap.mostPictureRegions) { width, height in
+                (columns, rows) = (width, height)
+            } row: { y, numbers in
+                // No tissue, or nothing at all.
+                for x in 0..<columns where numbers[4 * x + 2] > 0 && numbers[4 * x + 3] > 0 {
+                    found.append((x, y, numbers[4 * x], numbers[4 * x + 1]))
+                }
+            }
         } catch {
             throw SlideError(.heatmap, "cannot read heatmap \(url.path)", cause: "\(error)")
         }
-        let side = try Heatmap.side(columns: image.width, rows: image.height, extent: extent, path: url.path)
-        var regions: [Region] = []
-        for y in 0..<image.height {
-            for x in 0..<image.width {
-                let (red, green, blue) = image[x, y]
-                guard blue > 0 else { continue }
-                regions.append(
-                    Region(
-                        level0X: Double(x) * side, level0Y: Double(y) * side, probability: Double(red) / 255,
-                        necrosis: Double(green) / 255))
-            }
-        }
-        guard !regions.isEmpty else { throw SlideError(.heatmap, "heatmap \(url.path) has no region with tissue") }
-        self.init(url: url, regions: regions, level0Side: side, format: .png)
+        let side = try Heatmap.side(columns: columns, rows: rows, extent: extent, path: url.path)
+        guard !found.isEmpty else { throw SlideError(.heatmap, "heatmap \(url.path) has no region with tissue") }
+        self.init(
+            url: url,
+            regions: found.map {
+                Region(
+                    level0X: Double($0.x) * side, level0Y: Double($0.y) * side, probability: Double($0.red) / 255,
+                    necrosis: Double($0.green) / 255)
+            }, level0Side: side, format: .png)
     }
+
+    /// A region a pixel: more than any slide has.
+    private static let mostPictureRegions = 8_000_000
 
     /// The side of the regions of which a slide has so many columns and rows: 50 µm where that gives these numbers (a partial
     /// region at the edge may or may not count), else what both axes agree on.
@@ -104,20 +115,24 @@ extension Heatmap {
 
     // MARK: JSON (E, F)
 
-    private init(json bytes: [UInt8], url: URL, extent: Extent) throws(SlideError) {
-        let end = bytes.firstIndex(of: UInt8(ascii: "\n")) ?? bytes.endIndex
-        let first = try? JSONSerialization.jsonObject(with: Data(bytes[..<end])) as? [String: Any]
-        if let first, first["properties"] is [String: Any] {
-            try self.init(features: bytes, url: url, extent: extent)
-        } else if let whole = try? JSONSerialization.jsonObject(with: Data(bytes)) as? [String: Any] {
-            if whole["metadata"] is [String: Any] {
-                try self.init(featureMap: whole, url: url, extent: extent)
-            } else {
-                try self.init(caMicroscope: whole, url: url, extent: extent)
-            }
-        } else {
+    private init(json url: URL, beginning: [UInt8], extent: Extent) throws(SlideError) {
+        let line = beginning.prefix { $0 != 0x0a && $0 != 0x0d }
+        if let first = Heatmap.object(line), first["properties"] is [String: Any] {
+            try self.init(features: url, extent: extent)
+            return
+        }
+        guard let whole = Heatmap.object(try TextFile.read(url)[...]) else {
             throw SlideError(.heatmap, "heatmap \(url.path) is cut off, or no JSON")
         }
+        if whole["metadata"] is [String: Any] {
+            try self.init(featureMap: whole, url: url, extent: extent)
+        } else {
+            try self.init(caMicroscope: whole, url: url, extent: extent)
+        }
+    }
+
+    private static func object(_ bytes: ArraySlice<UInt8>) -> [String: Any]? {
+        (try? JSONSerialization.jsonObject(with: Data(bytes))) as? [String: Any]
     }
 
     private init(featureMap whole: [String: Any], url: URL, extent: Extent) throws(SlideError) {
@@ -176,15 +191,12 @@ extension Heatmap {
     }
 
     /// The older form: one GeoJSON-like object a line.
-    private init(features bytes: [UInt8], url: URL, extent: Extent) throws(SlideError) {
+    private init(features url: URL, extent: Extent) throws(SlideError) {
         var regions: [Region] = []
         var size: [Double]?
-        var line = 0
-        for text in bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false) {
-            line += 1
-            if text.allSatisfy({ $0 == 32 || $0 == 13 || $0 == 9 }) { continue }
-            guard let object = try? JSONSerialization.jsonObject(with: Data(text)) as? [String: Any],
-                let properties = object["properties"] as? [String: Any],
+        try TextFile.forEachLine(url) { bytes, text, line throws(SlideError) in
+            if bytes[text].allSatisfy({ $0 == 0x20 || $0 == 0x09 }) { return }
+            guard let object = Heatmap.object(bytes[text]), let properties = object["properties"] as? [String: Any],
                 let values = properties["multiheat_param"] as? [String: Any],
                 let metrics = values["metric_array"] as? [Any], let box = object["bbox"] as? [Double], box.count == 4
             else {
@@ -198,9 +210,9 @@ extension Heatmap {
                 throw SlideError(.heatmap, "heatmap \(url.path) line \(line): no number for each heatmap")
             }
             size = size ?? [box[2] - box[0], box[3] - box[1]]
-            regions.append(
-                try Heatmap.region(
-                    x: box[0], y: box[1], probability: numbers[column], extent: extent, path: url.path, number: line))
+            let region = try Heatmap.region(
+                x: box[0], y: box[1], probability: numbers[column], extent: extent, path: url.path, number: line)
+            try Heatmap.add(region, to: &regions, path: url.path)
         }
         guard let size, !regions.isEmpty else { throw SlideError(.heatmap, "heatmap \(url.path) has no regions") }
         self.init(
@@ -250,18 +262,11 @@ extension Heatmap {
     ///
     /// - Throws: ``SlideError`` where the file is malformed.
     public func withoutBlanks(_ colors: URL) throws(SlideError) -> Heatmap {
-        let bytes = try TextFile.read(colors)
         var blank = Set<SIMD2<Int>>()
         var fields = [Double](repeating: 0, count: 8)
-        var line = 0
-        var position = 0
-        while position < bytes.count {
-            line += 1
-            let end = bytes[position...].firstIndex(of: UInt8(ascii: "\n")) ?? bytes.count
-            let count = NumberScanner.scan(bytes, position..<end, into: &fields)
-            let isHeader = line == 1 && bytes[position] > UInt8(ascii: "9")
-            position = end + 1
-            if count == 0 || isHeader { continue }
+        try TextFile.forEachLine(colors) { bytes, text, line throws(SlideError) in
+            let count = NumberScanner.scan(bytes, text, into: &fields)
+            if count == 0 || (line == 1 && NumberScanner.hasOnlyWords(bytes, text)) { return }
             guard let count, count >= 3, abs(fields[0]) < 1e8, abs(fields[1]) < 1e8 else {
                 throw SlideError(
                     .heatmap, "colours \(colors.path) line \(line): expected 'x y whiteness blackness redness'")

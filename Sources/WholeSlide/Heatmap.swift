@@ -26,7 +26,7 @@ public struct Heatmap: Sendable {
     public let level0Side: Double
     public let format: Format
 
-    /// Reads a quip text file (METHOD §7 A; centres) or a WSInfer table (D; top left corners), gzipped or not.
+    /// Reads a quip text file (docs/method.md; centres) or a WSInfer table (D; top left corners), gzipped or not.
     ///
     /// - Throws: ``SlideError`` with file and line for anything that is no coarse label, probabilities that are not in
     ///   0 … 1 among it.
@@ -34,14 +34,15 @@ public struct Heatmap: Sendable {
         try self.init(url, extent: nil)
     }
 
-    init(text bytes: [UInt8], url: URL) throws(SlideError) {
+    init(text url: URL, beginning: [UInt8]) throws(SlideError) {
         self.url = url
-        let firstLine = bytes.prefix { $0 != UInt8(ascii: "\n") }
-        if String(decoding: firstLine.prefix(200), as: UTF8.self).hasPrefix("minx,") {
+        let firstLine = beginning.prefix { $0 != 0x0a && $0 != 0x0d }
+        let columns = Set(CSVTable.columns(inFirstLine: firstLine))
+        if columns.contains("minx") || columns.contains("miny") {
             (regions, level0Side) = try Heatmap.readWSInfer(url)
             format = .wsinfer
         } else {
-            (regions, level0Side) = try Heatmap.readQuip(bytes, path: url.path)
+            (regions, level0Side) = try Heatmap.readQuip(url)
             format = .quip
         }
     }
@@ -75,7 +76,11 @@ public struct Heatmap: Sendable {
         let top = regions.map(\.level0Y).min() ?? 0
         // A partial region at the edge may hang over by less than its side.
         guard right < Double(slide.width) + level0Side, bottom < Double(slide.height) + level0Side, left > -level0Side,
-            top > -level0Side
+            top > -level0Side,
+            regions.contains(where: {
+                $0.level0X < Double(slide.width) && $0.level0Y < Double(slide.height) && $0.level0X > -level0Side
+                    && $0.level0Y > -level0Side
+            })
         else {
             throw SlideError(
                 .heatmap,
@@ -102,42 +107,57 @@ public struct Heatmap: Sendable {
                 + "\(ys[ys.count / 2])) px past it; quip's coordinates are centres, not corners")
     }
 
+    private static let probabilityColumns = [
+        "prob_Lymphocytes", "prob_lymphocytes", "prob_TIL", "prob_tils-present", "prob_lymphocyte-positive",
+    ]
+
     private static func readWSInfer(_ url: URL) throws(SlideError) -> ([Region], Double) {
-        let table = try CSVTable(url, requiring: ["minx", "miny", "width", "height"])
-        let names = [
-            "prob_Lymphocytes", "prob_lymphocytes", "prob_TIL", "prob_tils-present", "prob_lymphocyte-positive",
-        ]
-        guard let column = names.first(where: table.columns.contains) else {
-            throw SlideError(
-                .heatmap,
-                "heatmap \(url.path) has no column of lymphocyte probabilities (one of \(names.joined(separator: ", ")))"
-            )
-        }
         var regions: [Region] = []
-        regions.reserveCapacity(table.rows.count)
         var side: Double?
-        for row in table.rows {
-            let width = try row.number("width")
-            let height = try row.number("height")
-            if let side, side != width {
-                throw SlideError(
-                    .heatmap, "heatmap \(url.path) line \(row.line): regions of \(side) and \(width) px are mixed")
+        var column: String?
+        do {
+            try CSVTable.read(url, requiring: ["minx", "miny", "width", "height"]) { row in
+                if column == nil { column = probabilityColumns.first(where: row.has) }
+                guard let column else {
+                    throw SlideError(
+                        .heatmap,
+                        "heatmap \(url.path) has no column of lymphocyte probabilities (one of "
+                            + "\(probabilityColumns.joined(separator: ", ")))")
+                }
+                func malformed(_ what: String) -> SlideError {
+                    SlideError(.heatmap, "heatmap \(url.path) line \(row.line): \(what)")
+                }
+                let (width, height) = (try row.number("width"), try row.number("height"))
+                if let side, side != width { throw malformed("regions of \(side) and \(width) px are mixed") }
+                guard width == height, width > 0 else {
+                    throw malformed("a region of \(width)×\(height) px is no square")
+                }
+                side = width
+                let probability = try row.number(column)
+                try check(probability, path: url.path, line: row.line)
+                let (x, y) = (try row.number("minx"), try row.number("miny"))
+                guard width < 1e6, abs(x) < farthest, abs(y) < farthest else {
+                    throw malformed("(\(x), \(y)) is no place on a slide")
+                }
+                try add(Region(level0X: x, level0Y: y, probability: probability), to: &regions, path: url.path)
             }
-            guard width == height, width > 0 else {
-                throw SlideError(
-                    .heatmap, "heatmap \(url.path) line \(row.line): a region of \(width)×\(height) px is no square")
-            }
-            side = width
-            let probability = try row.number(column)
-            try check(probability, path: url.path, line: row.line)
-            let (x, y) = (try row.number("minx"), try row.number("miny"))
-            guard width < 1e6, abs(x) < farthest, abs(y) < farthest else {
-                throw SlideError(.heatmap, "heatmap \(url.path) line \(row.line): (\(x), \(y)) is no place on a slide")
-            }
-            regions.append(Region(level0X: x, level0Y: y, probability: probability))
+        } catch let error as SlideError {
+            throw error
+        } catch {
+            throw SlideError(.heatmap, "cannot read heatmap \(url.path)", cause: "\(error)")
         }
         guard let side else { throw SlideError(.heatmap, "heatmap \(url.path) has no regions") }
         return (regions, side)
+    }
+
+    /// A slide of 2³⁸ px, the largest that is opened, has seven million regions of 200 px.
+    private static let mostRegions = 12_000_000
+
+    static func add(_ region: Region, to regions: inout [Region], path: String) throws(SlideError) {
+        guard regions.count < mostRegions else {
+            throw SlideError(.heatmap, "heatmap \(path) has more than \(mostRegions) regions: no slide has")
+        }
+        regions.append(region)
     }
 
     /// No slide is wider, in level-0 px; a larger number would not fit later arithmetic.
@@ -150,54 +170,43 @@ public struct Heatmap: Sendable {
         }
     }
 
-    private static func readQuip(_ bytes: [UInt8], path: String) throws(SlideError) -> ([Region], Double) {
-        var centres: [(x: Double, y: Double, probability: Double, necrosis: Double)] = []
-        centres.reserveCapacity(bytes.count / 20)
+    private static func readQuip(_ url: URL) throws(SlideError) -> ([Region], Double) {
+        // Centres until the step is known.
+        var regions: [Region] = []
+        var columns = GridAxis()
+        var rows = GridAxis()
         var fields = [Double](repeating: 0, count: 4)
-        var line = 0
-        var position = 0
-        while position < bytes.count {
-            line += 1
-            var end = position
-            while end < bytes.count, bytes[end] != UInt8(ascii: "\n") { end += 1 }
-            let count = NumberScanner.scan(bytes, position..<end, into: &fields)
-            let text = position..<end
-            position = end + 1
-            if count == 0 { continue }
+        try TextFile.forEachLine(url) { bytes, text, line throws(SlideError) in
+            let count = NumberScanner.scan(bytes, text, into: &fields)
+            if count == 0 { return }
             guard let count, count >= 3 else {
-                // WSInfer's converter writes a header line.
-                if line == 1, bytes[text.lowerBound] > UInt8(ascii: "9") { continue }
+                // WSInfer's converter writes a header line: words, of which none is a number.
+                if line == 1, NumberScanner.hasOnlyWords(bytes, text) { return }
                 throw SlideError(
                     .heatmap,
-                    "heatmap \(path) line \(line): expected 'x y lymphocyte [necrosis]', found "
+                    "heatmap \(url.path) line \(line): expected 'x y lymphocyte [necrosis]', found "
                         + "'\(String(decoding: bytes[text].prefix(60), as: UTF8.self))'")
             }
-            guard fields[0].isFinite, fields[1].isFinite, abs(fields[0]) < farthest, abs(fields[1]) < farthest else {
+            let (x, y) = (fields[0], fields[1])
+            guard x.isFinite, y.isFinite, abs(x) < farthest, abs(y) < farthest else {
                 throw SlideError(
-                    .heatmap, "heatmap \(path) line \(line): (\(fields[0]), \(fields[1])) is no place on a slide")
+                    .heatmap, "heatmap \(url.path) line \(line): (\(x), \(y)) is no place on a slide")
             }
-            try check(fields[2], path: path, line: line)
-            centres.append((fields[0], fields[1], fields[2], count > 3 ? fields[3] : 0))
+            try check(fields[2], path: url.path, line: line)
+            try add(
+                Region(level0X: x, level0Y: y, probability: fields[2], necrosis: count > 3 ? fields[3] : 0),
+                to: &regions, path: url.path)
+            columns.add(x)
+            rows.add(y)
         }
-        guard !centres.isEmpty else { throw SlideError(.heatmap, "heatmap \(path) has no regions") }
-        guard let step = step(centres.map(\.x)) ?? step(centres.map(\.y)) else {
-            throw SlideError(.heatmap, "heatmap \(path) has a single region: its size cannot be told")
+        guard !regions.isEmpty else { throw SlideError(.heatmap, "heatmap \(url.path) has no regions") }
+        let step = try GridAxis.step(columns, rows, path: url.path)
+        for index in regions.indices {
+            let centre = regions[index]
+            regions[index] = Region(
+                level0X: centre.level0X - step / 2, level0Y: centre.level0Y - step / 2,
+                probability: centre.probability, necrosis: centre.necrosis)
         }
-        return (
-            centres.map {
-                Region(
-                    level0X: $0.x - step / 2, level0Y: $0.y - step / 2, probability: $0.probability,
-                    necrosis: $0.necrosis)
-            }, step
-        )
-    }
-
-    /// The grid step: the most frequent distance of neighbouring coordinates, since partial regions at the slide's edge
-    /// have centres a little off the grid.
-    private static func step(_ coordinates: [Double]) -> Double? {
-        let sorted = Set(coordinates).sorted()
-        var frequency: [Double: Int] = [:]
-        for (a, b) in zip(sorted, sorted.dropFirst()) { frequency[b - a, default: 0] += 1 }
-        return frequency.max { ($0.value, -$0.key) < ($1.value, -$1.key) }?.key
+        return (regions, step)
     }
 }

@@ -16,13 +16,27 @@ public final class Slide: @unchecked Sendable {
         public let height: Int
         /// Level-0 pixels per pixel of this level.
         public let downsample: Double
+        /// The level's number in the file, which OpenSlide goes by; levels that are left out have none here.
+        let number: Int32
+
+        init(width: Int, height: Int, downsample: Double, number: Int32 = 0) {
+            self.width = width
+            self.height = height
+            self.downsample = downsample
+            self.number = number
+        }
     }
 
     public let url: URL
     /// The file name without its extension: the name under which results and heatmaps refer to the slide.
     public let name: String
     public let vendor: String
+    /// The levels that can be trusted, the full resolution first.
     public let levels: [Level]
+    /// Why levels of the file were left out, a sentence each.
+    public let leftOutLevels: [String]
+    /// What the file was when it was opened.
+    let stamp: FileStamp
     /// OpenSlide's property names and values.
     public let properties: [String: String]
     private let lock = NSLock()
@@ -53,14 +67,16 @@ public final class Slide: @unchecked Sendable {
     /// - Throws: ``SlideError`` with the file's name where it is missing, empty or no slide.
     public init(_ url: URL) throws(SlideError) {
         self.url = url
-        name = Slide.name(of: url)
-        let attributes = try? FileManager.default.attributesOfItem(atPath: url.path)
-        guard let attributes else {
+        name = SlideFile.name(of: url)
+        guard let stamp = FileStamp(url) else {
             throw SlideError(.unopenable, "cannot open slide \(url.path): no such file")
         }
-        if attributes[.type] as? FileAttributeType == .typeRegular, attributes[.size] as? Int == 0 {
-            throw SlideError(.unopenable, "cannot open slide \(url.path): the file is empty")
+        // A pipe or a device would be waited for without end.
+        guard stamp.isRegular else {
+            throw SlideError(.unopenable, "cannot open slide \(url.path): it is no regular file")
         }
+        guard stamp.size > 0 else { throw SlideError(.unopenable, "cannot open slide \(url.path): the file is empty") }
+        self.stamp = stamp
         guard let handle = Handle(url.path) else {
             throw SlideError(
                 .unopenable,
@@ -77,7 +93,7 @@ public final class Slide: @unchecked Sendable {
                 levels.append(
                     Level(
                         width: Int(width), height: Int(height),
-                        downsample: openslide_get_level_downsample(handle.pointer, level)))
+                        downsample: openslide_get_level_downsample(handle.pointer, level), number: level))
             }
             properties = Slide.properties(of: handle.pointer)
             failure = handle.error
@@ -85,7 +101,6 @@ public final class Slide: @unchecked Sendable {
         self.handle = handle
         self.properties = properties
         vendor = properties["openslide.vendor"] ?? "unknown"
-        self.levels = levels
         if let failure {
             throw SlideError(.unopenable, "cannot open slide \(url.path)", cause: failure)
         }
@@ -93,17 +108,20 @@ public final class Slide: @unchecked Sendable {
         // would only make us allocate memory for it.
         guard let base = levels.first, base.width > 0, base.height > 0, base.width < 1 << 24, base.height < 1 << 24,
             base.width * base.height <= 1 << 38,
-            levels.allSatisfy({ $0.width > 0 && $0.height > 0 && $0.downsample.isFinite && $0.downsample >= 0.99 })
+            base.downsample.isFinite
         else {
             throw SlideError(.unopenable, "cannot open slide \(url.path): its header gives impossible dimensions")
         }
+        let check = LevelCheck(url: url, levels: levels) { level, x, y, width, height in
+            Slide.pixels(of: handle, level: level, levelX: x, levelY: y, width: width, height: height).image
+        }
+        (self.levels, leftOutLevels) = try check.result()
+        // A level that cannot be decoded has failed its handle.
+        if handle.error != nil, let fresh = Handle(url.path) { self.handle = fresh }
     }
 
     /// The version of the OpenSlide library in use.
     public static var libraryVersion: String { openslide_get_version().map { String(cString: $0) } ?? "unknown" }
-
-    /// A file's name without its extension.
-    public static func name(of url: URL) -> String { url.deletingPathExtension().lastPathComponent }
 
     private static func properties(of handle: OpaquePointer) -> [String: String] {
         var result: [String: String] = [:]
@@ -124,31 +142,35 @@ public final class Slide: @unchecked Sendable {
     ///   - levelY: top edge in pixels of that level.
     /// - Throws: ``SlideError`` where the pixels cannot be decoded; other regions can still be read.
     public func read(level: Int, levelX: Int, levelY: Int, width: Int, height: Int) throws(SlideError) -> RGBImage {
-        let downsample = levels[level].downsample
-        var buffer = [UInt32](repeating: 0, count: width * height)
-        /// Reads on a handle and returns why it could not.
-        func attempt(_ handle: Handle) -> String? {
-            buffer.withUnsafeMutableBufferPointer { pixels in
-                openslide_read_region(
-                    handle.pointer, pixels.baseAddress, Int64((Double(levelX) * downsample).rounded()),
-                    Int64((Double(levelY) * downsample).rounded()), Int32(level), Int64(width), Int64(height))
-            }
-            return handle.error
+        let place = levels[level]
+        func attempt(_ handle: Handle) -> (image: RGBImage?, failure: String?) {
+            Slide.pixels(of: handle, level: place, levelX: levelX, levelY: levelY, width: width, height: height)
         }
         let shared = lock.withLock { self.handle }
-        if var failure = attempt(shared) {
-            replace(shared)
-            // A handle fails for good, also under threads that read sound regions at the time: only what fails on a handle of
-            // its own too is unreadable.
-            if let own = Handle(url.path) {
-                guard let second = attempt(own) else { return Slide.overWhite(buffer, width: width, height: height) }
-                failure = second
-            }
-            throw SlideError(
-                .unreadable, "cannot read slide \(url.path) at level \(level), (\(levelX), \(levelY))",
-                cause: failure)
+        var result = attempt(shared)
+        if let image = result.image { return image }
+        replace(shared)
+        // A handle fails for good, also under threads that read sound regions at the time: only what fails on a handle of
+        // its own too is unreadable.
+        if let own = Handle(url.path) { result = attempt(own) }
+        if let image = result.image { return image }
+        throw SlideError(
+            .unreadable, "cannot read slide \(url.path) at level \(level), (\(levelX), \(levelY))",
+            cause: result.failure)
+    }
+
+    /// Reads on a handle; without an image where it could not, with OpenSlide's reason.
+    private static func pixels(
+        of handle: Handle, level: Level, levelX: Int, levelY: Int, width: Int, height: Int
+    ) -> (image: RGBImage?, failure: String?) {
+        var buffer = [UInt32](repeating: 0, count: width * height)
+        buffer.withUnsafeMutableBufferPointer { pixels in
+            openslide_read_region(
+                handle.pointer, pixels.baseAddress, Int64((Double(levelX) * level.downsample).rounded()),
+                Int64((Double(levelY) * level.downsample).rounded()), level.number, Int64(width), Int64(height))
         }
-        return Slide.overWhite(buffer, width: width, height: height)
+        if let failure = handle.error { return (nil, failure) }
+        return (overWhite(buffer, width: width, height: height), nil)
     }
 
     /// Opens the file anew in place of a handle that has failed, unless another thread has done so.

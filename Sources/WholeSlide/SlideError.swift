@@ -13,6 +13,10 @@ public struct SlideError: Error, CustomStringConvertible, Sendable {
         public static let heatmap = Code(name: "heatmap")
         /// A tissue mask is malformed or does not fit its slide.
         public static let tissue = Code(name: "tissue")
+        /// A fine mask is malformed, or it is not clear which one is meant.
+        public static let mask = Code(name: "mask")
+        /// The file is no longer the one that was opened.
+        public static let changed = Code(name: "changed")
         /// A table (CSV) is malformed.
         public static let table = Code(name: "table")
     }

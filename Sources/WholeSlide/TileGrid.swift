@@ -29,6 +29,15 @@ public struct TileGrid: Sendable {
 
     public var tileCount: Int { rows.reduce(0) { $0 + $1.count } }
 
+    /// The tiles in which something is looked at.
+    ///
+    /// - Parameter side: a multiple of the ground's.
+    public init(frame: WorkingFrame, side: Int, ground: Ground) {
+        self.init(frame: frame, side: side) { tile in
+            ground.isLooked(columns: tile.x..<(tile.x + tile.width), rows: tile.y..<(tile.y + tile.height))
+        }
+    }
+
     /// - Parameters:
     ///   - tissue: where the tissue is; nil for all tiles.
     public init(frame: WorkingFrame, side: Int, tissue: TissueMask?) {

@@ -1,10 +1,26 @@
 public import Raster
 
-/// Which parts of a slide hold tissue, at low resolution.
+/// Which parts of a slide hold tissue: where cells count, and over which area.
+///
+/// Drawn outlines hold to the outline itself. What is found by itself, and masks of pixels, are known at low resolution.
 public struct TissueMask: Sendable {
     /// The grid of the mask; its pixels are ``resolution`` µm wide.
     public let frame: WorkingFrame
+    /// Of outlines: the mask's pixels of which any part is inside.
     public let mask: Plane<Bool>
+    private let outlines: OutlinedArea?
+    /// Whether the tissue was found by itself: then its edge is only known to about a pixel of the mask.
+    private let isFound: Bool
+
+    /// Cells count to tissue that was found by itself where their centre is no farther from it than this, µm. The mask's
+    /// density is smoothed by a Gaussian of one pixel (8 µm) before its threshold, and a pixel is in or out as a whole: by
+    /// one of each the mask's edge may lie within faint tissue.
+    static let foundMargin = 16.0
+
+    /// So far around the tissue the network is asked, µm: a clump of cells that has some within is seen whole, as it would
+    /// be on the whole slide. Beyond tissue that was found by itself there is glass.
+    static let foundSurroundings = 48.0
+    static let drawnSurroundings = 128.0
 
     /// µm per pixel of the mask: a lymphocyte is 7 µm, so that a lone cell off the tissue's edge is still seen.
     public static let resolution = 8.0
@@ -19,17 +35,34 @@ public struct TissueMask: Sendable {
         switch source {
         case .automatic: try self.init(slide: slide, scale: scale)
         case .everywhere:
-            let frame = try TissueMask.frame(slide: slide, scale: scale)
-            self.init(frame: frame, mask: Plane(width: frame.width, height: frame.height, repeating: true))
+            self.init(
+                frame: try TissueMask.frame(slide: slide, scale: scale),
+                outlines: OutlinedArea(width: slide.width, height: slide.height))
         case .outlines(let file):
             let frame = try TissueMask.frame(slide: slide, scale: scale)
-            self.init(frame: frame, mask: try TissueOutlines.mask(file, slide: slide, frame: frame))
+            switch try TissueOutlines.drawing(file, slide: slide, frame: frame) {
+            case .area(let area): self.init(frame: frame, outlines: area)
+            case .mask(let mask): self.init(frame: frame, mask: mask, outlines: nil)
+            }
         }
     }
 
-    private init(frame: WorkingFrame, mask: Plane<Bool>) {
+    private init(frame: WorkingFrame, outlines: OutlinedArea) {
+        var mask = Plane(width: frame.width, height: frame.height, repeating: false)
+        let side = frame.level0PerPixel
+        for y in 0..<mask.height {
+            let areas = outlines.areas(
+                ofSquaresAtRow: frame.level0(Double(y)), height: side, side: side, count: mask.width)
+            for x in 0..<mask.width where areas[x] > 0 { mask[x, y] = true }
+        }
+        self.init(frame: frame, mask: mask, outlines: outlines)
+    }
+
+    private init(frame: WorkingFrame, mask: Plane<Bool>, outlines: OutlinedArea?) {
         self.frame = frame
         self.mask = mask
+        self.outlines = outlines
+        isFound = false
     }
 
     /// The grid of a mask: no finer than the slide, and of no more than 2^26 pixels, since a header may promise any size.
@@ -75,6 +108,8 @@ public struct TissueMask: Sendable {
             TissueMask.densityRange.upperBound,
             max(TissueMask.densityRange.lowerBound, TissueMask.otsuThreshold(density.values)))
         mask = TissueMask.smoothed(density, above: threshold)
+        outlines = nil
+        isFound = true
     }
 
     /// Densities are kept in so many steps an OD: floats of a large slide would be the largest buffer of its segmentation.
@@ -122,13 +157,81 @@ public struct TissueMask: Sendable {
         return (Float(threshold) + 0.5) / 255
     }
 
-    /// The area of the tissue in mm².
-    public var areaSquareMillimeters: Double {
-        Double(mask.values.reduce(0) { $0 + ($1 ? 1 : 0) }) * frame.micronsPerPixel * frame.micronsPerPixel / 1e6
+    /// Whether a cell with its centre here counts to the tissue; level-0 px.
+    public func contains(level0X x: Double, level0Y y: Double) -> Bool {
+        if let outlines { return outlines.contains(x: x, y: y) }
+        let margin = isFound ? TissueMask.foundMargin / frame.micronsPerPixel : 0
+        let (column, row) = (frame.working(x), frame.working(y))
+        guard column >= 0, row >= 0 else { return false }
+        let (left, top) = (Int(column), Int(row))
+        guard left < mask.width, top < mask.height else { return false }
+        if mask[left, top] { return true }
+        guard margin > 0 else { return false }
+        // The distance to the nearest edge of a pixel of tissue.
+        let reach = Int(margin.rounded(.up))
+        for y in max(0, top - reach)...min(mask.height - 1, top + reach) {
+            for x in max(0, left - reach)...min(mask.width - 1, left + reach) where mask[x, y] {
+                let dx = max(Double(x) - column, column - Double(x + 1), 0)
+                let dy = max(Double(y) - row, row - Double(y + 1), 0)
+                if dx * dx + dy * dy <= margin * margin { return true }
+            }
+        }
+        return false
     }
 
-    /// The area of the tissue in a rectangle in level-0 pixels, mm². Rectangles side by side share no pixel of the mask.
+    /// The squares of working pixels, `side` wide, that hold tissue, and those in which the network is asked so that cells at
+    /// the tissue's edge are seen with their surroundings. They do not depend on how the slide is cut into tiles.
+    public func ground(_ working: WorkingFrame, side: Int) -> Ground {
+        let (columns, rows) = ((working.width + side - 1) / side, (working.height + side - 1) / side)
+        let scale = working.level0PerPixel / frame.level0PerPixel
+        let surroundings =
+            (isFound ? TissueMask.foundSurroundings : TissueMask.drawnSurroundings) / frame.micronsPerPixel
+        // How many pixels of the mask before each place of a row are tissue.
+        let sums = (0..<mask.height).map { y in
+            var sum = Int32(0)
+            return [Int32(0)]
+                + (0..<mask.width).map { x in
+                    sum += mask[x, y] ? 1 : 0
+                    return sum
+                }
+        }
+        func holds(_ column: Int, _ row: Int, _ around: Double) -> Bool {
+            func range(_ index: Int, _ limit: Int) -> Range<Int> {
+                let first = max(0, Int(Double(index * side) * scale - around))
+                return first..<max(first, min(limit, Int((Double((index + 1) * side) * scale + around).rounded(.up))))
+            }
+            let (xs, ys) = (range(column, mask.width), range(row, mask.height))
+            guard !xs.isEmpty else { return false }
+            return ys.contains { sums[$0][xs.upperBound] > sums[$0][xs.lowerBound] }
+        }
+        var tissue = Plane(width: columns, height: rows, repeating: false)
+        var looked = tissue
+        for row in 0..<rows {
+            for column in 0..<columns {
+                looked[column, row] = holds(column, row, surroundings)
+                tissue[column, row] = looked[column, row] && holds(column, row, 0)
+            }
+        }
+        return Ground(side: side, tissue: tissue, looked: looked, isFound: isFound)
+    }
+
+    /// The area of the tissue in mm².
+    public var areaSquareMillimeters: Double {
+        if outlines != nil {
+            return areaSquareMillimeters(
+                level0X: 0, level0Y: 0, width: frame.level0(Double(frame.width)),
+                height: frame.level0(Double(frame.height)))
+        }
+        return Double(mask.values.reduce(0) { $0 + ($1 ? 1 : 0) }) * frame.micronsPerPixel * frame.micronsPerPixel / 1e6
+    }
+
+    /// The area of the tissue in a rectangle in level-0 pixels, mm². Rectangles side by side share nothing.
     public func areaSquareMillimeters(level0X: Double, level0Y: Double, width: Double, height: Double) -> Double {
+        if let outlines {
+            let micronsPerPixel = frame.micronsPerPixel / frame.level0PerPixel
+            return outlines.area(x: level0X, y: level0Y, width: width, height: height)
+                * micronsPerPixel * micronsPerPixel / 1e6
+        }
         func range(_ from: Double, _ length: Double, _ limit: Int) -> Range<Int> {
             // A pixel belongs to the rectangle that holds its centre.
             let first = max(0, min(limit, Int((frame.working(from) - 0.5).rounded(.up))))

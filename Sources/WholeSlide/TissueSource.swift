@@ -19,10 +19,10 @@ public enum TissueSource: Equatable, Sendable {
         }
     }
 
-    /// The source for one slide: a folder's file of the slide's name.
+    /// The source for one slide: of a folder the slide's file.
     ///
-    /// - Throws: ``SlideError`` where there is none.
-    public func resolved(forSlideNamed name: String) throws(SlideError) -> TissueSource {
+    /// - Throws: ``SlideError`` where there is none, or more than one.
+    public func resolved(for slide: SlideFile) throws(SlideError) -> TissueSource {
         guard case .outlines(let url) = self else { return self }
         var isFolder: ObjCBool = false
         guard FileManager.default.fileExists(atPath: url.path, isDirectory: &isFolder) else {
@@ -30,25 +30,50 @@ public enum TissueSource: Equatable, Sendable {
                 .tissue, "there is no tissue mask at \(url.path): give auto, none, a PNG or a GeoJSON file")
         }
         guard isFolder.boolValue else { return self }
-        for ending in ["png", "geojson", "json"] {
-            let file = url.appendingPathComponent("\(name).\(ending)")
-            if FileManager.default.fileExists(atPath: file.path) { return .outlines(file) }
+        guard let file = try FilePairing(slide, in: url).tissue() else {
+            throw SlideError(
+                .tissue,
+                "\(url.path) has no \(slide.name).png or \(slide.name).geojson: slide \(slide.name) has no tissue mask")
         }
-        throw SlideError(.tissue, "\(url.path) has no \(name).png or \(name).geojson: slide \(name) has no tissue mask")
+        return .outlines(file)
     }
 }
 
 /// Tissue masks drawn by hand or by another program.
 enum TissueOutlines {
-    static func mask(_ file: URL, slide: Slide, frame: WorkingFrame) throws(SlideError) -> Plane<Bool> {
-        file.pathExtension.lowercased() == "png"
-            ? try picture(file, slide: slide, frame: frame) : try polygons(file, slide: slide, frame: frame)
+    /// What a file says: outlines, or a mask of pixels.
+    enum Drawing {
+        case area(OutlinedArea)
+        case mask(Plane<Bool>)
     }
+
+    /// - Parameter frame: the grid of a mask.
+    /// - Throws: ``SlideError`` where the file is malformed, of another slide, or covers nothing of this one.
+    static func drawing(_ file: URL, slide: Slide, frame: WorkingFrame) throws(SlideError) -> Drawing {
+        func nothing() -> SlideError {
+            SlideError(
+                .tissue,
+                "the tissue of \(file.path) covers nothing of slide \(slide.name) of \(slide.width)×\(slide.height) px")
+        }
+        if try TextFile.beginning(of: file, count: 4).starts(with: [0x89, 0x50, 0x4e, 0x47]) {
+            let mask = try picture(file, slide: slide, frame: frame)
+            guard mask.values.contains(true) else { throw nothing() }
+            return .mask(mask)
+        }
+        let area = OutlinedArea(try polygons(file, slide: slide), width: slide.width, height: slide.height)
+        guard area.area(x: 0, y: 0, width: Double(slide.width), height: Double(slide.height)) > 0 else {
+            throw nothing()
+        }
+        return .area(area)
+    }
+
+    /// A level-0 mask of a large slide; a byte a pixel.
+    private static let mostPixels = 1 << 28
 
     private static func picture(_ file: URL, slide: Slide, frame: WorkingFrame) throws(SlideError) -> Plane<Bool> {
         let picture: Plane<UInt8>
         do {
-            picture = try PNG.readGray(file)
+            picture = try PNG.readLargest(file, mostPixels: mostPixels)
         } catch {
             throw SlideError(.tissue, "cannot use the tissue mask \(file.path)", cause: "\(error)")
         }
@@ -72,68 +97,64 @@ enum TissueOutlines {
         return mask
     }
 
-    private struct Point {
-        let x: Double
-        let y: Double
-    }
-
-    private static func polygons(_ file: URL, slide: Slide, frame: WorkingFrame) throws(SlideError) -> Plane<Bool> {
+    private static func polygons(_ file: URL, slide: Slide) throws(SlideError) -> [[[OutlinedArea.Point]]] {
         func malformed(_ what: String) -> SlideError {
             SlideError(.tissue, "cannot use the tissue outlines \(file.path): \(what)")
         }
-        let data = Data(try TextFile.read(file))
-        guard let json = try? JSONSerialization.jsonObject(with: data) else { throw malformed("it is no JSON") }
+        guard let json = try? JSONSerialization.jsonObject(with: Data(try TextFile.read(file))) else {
+            throw malformed("it is no JSON")
+        }
         // QuPath crops a slide to its bounds and counts from their corner.
         let (left, top) = slide.boundsOrigin
-        var rings: [[[Point]]] = []
-        func ring(_ value: Any) -> [Point]? {
-            (value as? [[Any]])?.compactMap { pair in
-                guard pair.count >= 2, let x = (pair[0] as? NSNumber)?.doubleValue,
+        func ring(_ value: Any) throws(SlideError) -> [OutlinedArea.Point] {
+            guard let pairs = value as? [Any], pairs.count >= 3 else {
+                throw malformed("a ring has fewer than three corners")
+            }
+            var points: [OutlinedArea.Point] = []
+            for pair in pairs {
+                guard let pair = pair as? [Any], pair.count >= 2, let x = (pair[0] as? NSNumber)?.doubleValue,
                     let y = (pair[1] as? NSNumber)?.doubleValue, abs(x) < 1e9, abs(y) < 1e9
-                else { return nil }
-                return Point(x: frame.working(x + left), y: frame.working(y + top))
+                else { throw malformed("a corner is no pair of numbers on a slide") }
+                points.append(OutlinedArea.Point(x: x + left, y: y + top))
             }
+            return points
         }
-        func collect(_ value: Any) {
-            guard let object = value as? [String: Any], let type = object["type"] as? String else { return }
+        var polygons: [[[OutlinedArea.Point]]] = []
+        var others = Set<String>()
+        func rings(_ value: Any?) throws(SlideError) {
+            guard let list = value as? [Any], !list.isEmpty else { throw malformed("a polygon has no rings") }
+            var polygon: [[OutlinedArea.Point]] = []
+            for item in list { polygon.append(try ring(item)) }
+            polygons.append(polygon)
+        }
+        func collect(_ value: Any, depth: Int) throws(SlideError) {
+            guard depth < 32, let object = value as? [String: Any], let type = object["type"] as? String else {
+                throw malformed("it is no GeoJSON")
+            }
             switch type {
-            case "FeatureCollection": (object["features"] as? [Any])?.forEach(collect)
-            case "Feature": object["geometry"].map(collect)
-            case "GeometryCollection": (object["geometries"] as? [Any])?.forEach(collect)
-            case "Polygon": (object["coordinates"] as? [Any]).map { rings.append($0.compactMap(ring)) }
+            case "FeatureCollection":
+                for item in object["features"] as? [Any] ?? [] { try collect(item, depth: depth + 1) }
+            case "Feature":
+                if let geometry = object["geometry"], !(geometry is NSNull) { try collect(geometry, depth: depth + 1) }
+            case "GeometryCollection":
+                for item in object["geometries"] as? [Any] ?? [] { try collect(item, depth: depth + 1) }
+            case "Polygon": try rings(object["coordinates"])
             case "MultiPolygon":
-                (object["coordinates"] as? [[Any]])?.forEach { rings.append($0.compactMap(ring)) }
-            default: break
+                guard let list = object["coordinates"] as? [Any] else { throw malformed("a polygon has no rings") }
+                for item in list { try rings(item) }
+            default: others.insert(type)
             }
         }
-        if let list = json as? [Any] { list.forEach(collect) } else { collect(json) }
-        guard rings.contains(where: { $0.contains { $0.count >= 3 } }) else { throw malformed("it has no polygon") }
-        var mask = Plane(width: frame.width, height: frame.height, repeating: false)
-        for polygon in rings { fill(polygon, in: &mask) }
-        return mask
-    }
-
-    /// Even-odd: rings within rings are holes.
-    private static func fill(_ polygon: [[Point]], in mask: inout Plane<Bool>) {
-        let points = polygon.joined()
-        guard let lowest = points.map(\.y).min(), let highest = points.map(\.y).max() else { return }
-        let rows = max(0, Int(lowest.rounded(.down)))..<max(0, min(mask.height, Int(highest.rounded(.up)) + 1))
-        guard !rows.isEmpty else { return }
-        for y in rows {
-            let middle = Double(y) + 0.5
-            var crossings: [Double] = []
-            for ring in polygon where ring.count >= 3 {
-                for (a, b) in zip(ring, ring.dropFirst() + [ring[0]]) where (a.y <= middle) != (b.y <= middle) {
-                    crossings.append(a.x + (middle - a.y) / (b.y - a.y) * (b.x - a.x))
-                }
-            }
-            crossings.sort()
-            for pair in stride(from: 0, to: crossings.count - 1, by: 2) {
-                let first = max(0, Int((crossings[pair] - 0.5).rounded(.up)))
-                let last = min(mask.width - 1, Int((crossings[pair + 1] - 0.5).rounded(.down)))
-                if first <= last { for x in first...last { mask[x, y] = true } }
-            }
+        if let list = json as? [Any] {
+            for item in list { try collect(item, depth: 0) }
+        } else {
+            try collect(json, depth: 0)
         }
+        guard !polygons.isEmpty else {
+            throw malformed(
+                "it has no polygon" + (others.isEmpty ? "" : ", only \(others.sorted().joined(separator: ", "))"))
+        }
+        return polygons
     }
 }
 

@@ -68,7 +68,12 @@ struct EvaluateCommand: ParsableCommand {
         }
         for failure in evaluation.failures { Console.error(failure.message) }
         try show(evaluation, set: set, chart: chart, reliability: curve)
-        if !evaluation.failures.isEmpty { throw ExitCode(3) }
+        if let first = set.others.first {
+            Console.error(
+                "left out: \(set.others.count) files that are no patches (PNG, JPEG, TIFF), such as \(first)",
+                prefix: "")
+        }
+        if !evaluation.failures.isEmpty || !set.others.isEmpty { throw ExitCode(3) }
     }
 
     private struct Report: Encodable {

@@ -61,7 +61,11 @@ struct SegmentCommand: ParsableCommand {
     }
 
     func run() throws {
-        let (all, missing) = SlideFolder.slides(at: slides.map { URL(fileURLWithPath: $0) })
+        let contents = SlideFolder.contents(of: slides.map { URL(fileURLWithPath: $0) })
+        let (all, missing) = (contents.slides, contents.failures)
+        if contents.nestedFolders > 0 {
+            Console.note("\(all.count) slides, some of them in \(contents.nestedFolders) folders within the given ones")
+        }
         if all.isEmpty, let first = missing.first { throw first }
         let part = try shard.flatMap { Shard($0) } ?? Shard.ofSlurmArray()
         let files = part?.part(of: all) ?? all

@@ -28,7 +28,7 @@ struct PhantomTests {
     @Test func theMaskCoversTheTrueLymphocytes() throws {
         let truth = try CellEvaluation.readTruth(
             PhantomFixture.folder.appendingPathComponent("truth/phantom-1.csv"), types: ["lymphocyte"])
-        let mask = try PNG.readGray(PhantomFixture.folder.appendingPathComponent("masks/phantom-1.png"))
+        let mask = try PNG.readLargest(PhantomFixture.folder.appendingPathComponent("masks/phantom-1.png"))
         let points = try #require(truth["phantom-1"])
         #expect(points.count > 50)
         #expect(points.allSatisfy { mask[min(799, Int($0.x)), min(799, Int($0.y))] > 0 })

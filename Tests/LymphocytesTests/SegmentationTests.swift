@@ -115,7 +115,7 @@ struct SegmentationTests {
                 store: try ResultStore(folder.appendingPathComponent("r.sqlite")), settings: settings(tile: 256))
             let other = PhantomFixture.folder.appendingPathComponent("phantom-2.svs")
             let results = try BatchSegmentation(segmenter: segmenter, workers: 2).run(
-                [bad, slide, cut, other], progress: { _ in }, finished: { _ in })
+                [bad, slide, cut, other].map { SlideFile($0) }, progress: { _ in }, finished: { _ in })
             let failed = results.map { if case .failed = $0 { true } else { false } }
             #expect(failed == [true, false, true, false])
         }

@@ -112,10 +112,10 @@ import WholeSlide
                     store: try ResultStore(folder.appendingPathComponent("\(index).sqlite")), settings: settings)
                 let outcome = try segmenter.segment(slide, modelID: segmenter.registerModel()) { _ in }
                 areas.append(outcome.tissueSquareMillimeters)
-                let right = try rows(segmenter.store, "SELECT MAX(level0_x) FROM tile")
-                if index < 3 { #expect(right == [[.real(384)]], "no tile lies right of the outline") }
+                let right = try rows(segmenter.store, "SELECT COUNT(*), SUM(centroid_x < 400) FROM cell")
+                if index < 3 { #expect(right[0][0] == right[0][1], "no cell counts right of the outline") }
             }
-            #expect(areas[0] == areas[1] && areas[1] == areas[2])
+            #expect(abs(areas[0] - areas[1]) < 1e-9 && areas[1] == areas[2])
             #expect(abs(areas[0] - 0.08) < 0.001 && abs(areas[3] - 0.16) < 0.001)
             #expect(areas[4] < areas[3])
         }
@@ -134,7 +134,62 @@ import WholeSlide
             }
             #expect(error.message.contains(name))
         }
-        #expect(throws: SlideError.self) { try TissueSource("/nowhere").resolved(forSlideNamed: "a") }
+        #expect(throws: SlideError.self) { try TissueSource("/nowhere").resolved(for: SlideFile(slide)) }
+    }
+
+    @Test func anOutlinedAreaHasTheSameCellsWhateverTheTiles() throws {
+        try TestFolders.withTemporary { folder in
+            let outline = folder.appendingPathComponent("roi.geojson")
+            let ring = "[[203,211],[587,203],[611,590],[403,700],[190,540],[203,211]]"
+            try Data(#"{"type":"Polygon","coordinates":[\#(ring),[[300,300],[420,300],[420,420],[300,420]]]}"#.utf8)
+                .write(to: outline)
+            func cells(_ tissue: TissueSource, tile: Int) throws -> [[ResultStore.Value]] {
+                var settings = SegmentationSettings()
+                settings.tissue = tissue
+                settings.tileSide = tile
+                let segmenter = SlideSegmenter(
+                    model: try PhantomFixture.darknessModel(folder: folder),
+                    store: try ResultStore(folder.appendingPathComponent("\(UUID().uuidString).sqlite")),
+                    settings: settings)
+                let outcome = try segmenter.segment(slide, modelID: segmenter.registerModel()) { _ in }
+                let found = try rows(
+                    segmenter.store, "SELECT centroid_x, centroid_y, area_um2, polygon FROM cell ORDER BY 1, 2")
+                #expect(found.count == outcome.cells)
+                // Tiles' sums are those of the cells.
+                let sums = try rows(segmenter.store, "SELECT SUM(cells) FROM tile")
+                #expect(sums == [[.integer(Int64(found.count))]])
+                return found
+            }
+            let opened = try Slide(slide)
+            let tissue = try TissueMask(slide: opened, scale: opened.scale(), source: .outlines(outline))
+            let inside = try cells(.everywhere, tile: 512).filter { cell in
+                guard case .real(let x) = cell[0], case .real(let y) = cell[1] else { return false }
+                return tissue.contains(level0X: x, level0Y: y)
+            }
+            #expect(inside.count > 100)
+            for tile in [64, 128, 512, 1024] {
+                #expect(try cells(.outlines(outline), tile: tile) == inside, "tiles of \(tile) px")
+            }
+        }
+    }
+
+    @Test func aReplacedSlideOrAnotherScaleIsNotDoneAlready() throws {
+        try TestFolders.withTemporary { folder in
+            let place = folder.appendingPathComponent("x.svs")
+            let store = try ResultStore(folder.appendingPathComponent("r.sqlite"))
+            let segmenter = SlideSegmenter(
+                model: try PhantomFixture.darknessModel(folder: folder), store: store, settings: SegmentationSettings())
+            func run(_ source: String) throws -> SlideSegmenter.Outcome {
+                try? FileManager.default.removeItem(at: place)
+                try FileManager.default.copyItem(at: PhantomFixture.folder.appendingPathComponent(source), to: place)
+                return try segmenter.segment(place, modelID: segmenter.registerModel()) { _ in }
+            }
+            let first = try run("phantom-1.svs")
+            #expect(!first.wasDone)
+            #expect(try run("phantom-1.svs").wasDone, "the same content is the same slide")
+            let second = try run("phantom-2.svs")
+            #expect(!second.wasDone && second.cells != first.cells, "another file of the name is another slide")
+        }
     }
 }
 

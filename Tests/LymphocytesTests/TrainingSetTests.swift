@@ -10,7 +10,7 @@ import WholeSlide
 struct TrainingSetTests {
     private func slide(_ name: String = "phantom-1") throws -> TrainingSlide {
         try TrainingSlide(
-            PhantomFixture.folder.appendingPathComponent("\(name).svs"),
+            SlideFile(PhantomFixture.folder.appendingPathComponent("\(name).svs")),
             heatmaps: PhantomFixture.folder.appendingPathComponent("heatmaps"), micronsPerPixel: 0.5, givenScale: nil,
             coarseClasses: CoarseClasses())
     }
@@ -173,7 +173,7 @@ struct TrainingSetTests {
     /// The mask knows the truth: an offset of half a region, or x and y swapped, would ruin this.
     @Test func regionsLieWhereTheirLymphocytesAre() throws {
         let slide = try slide()
-        let mask = try PNG.readGray(PhantomFixture.folder.appendingPathComponent("masks/phantom-1.png"))
+        let mask = try PNG.readLargest(PhantomFixture.folder.appendingPathComponent("masks/phantom-1.png"))
         var errors: [Double] = []
         for (position, known) in slide.regions.known {
             let corner = slide.regions.corner(position)
@@ -242,7 +242,8 @@ struct TrainingSetTests {
     @Test func fineLabelsLieOnTheirNucleiAndOnlyInRegionsThatAreUsed() throws {
         let folder = PhantomFixture.folder
         let slide = try TrainingSlide(
-            folder.appendingPathComponent("phantom-1.svs"), heatmaps: folder.appendingPathComponent("heatmaps"),
+            SlideFile(folder.appendingPathComponent("phantom-1.svs")),
+            heatmaps: folder.appendingPathComponent("heatmaps"),
             masks: folder.appendingPathComponent("masks"), micronsPerPixel: 0.5, givenScale: nil,
             coarseClasses: CoarseClasses())
         let batch = try set(slides: [slide]).batch(step: 3, count: 4, seed: 1)
@@ -277,18 +278,24 @@ struct TrainingSetTests {
     @Test func masksAreFoundByTheirSlidesNameAndNeverGuessed() throws {
         #expect(
             FineMask.slideNames(of: URL(fileURLWithPath: "/x/TCGA.DX1.abc.lymphocytes.png"))
-                == ["TCGA.DX1.abc.lymphocytes", "TCGA.DX1.abc", "TCGA.DX1", "TCGA"])
+                == ["TCGA.DX1.abc.lymphocytes", "TCGA.DX1.abc"])
         try TestFolders.withTemporary { folder in
             let plane = Plane<UInt8>(width: 4, height: 4, values: (0..<16).map { $0 == 5 ? 1 : 0 })
             try PNG.write(plane, to: folder.appendingPathComponent("s.1.lymphocytes.png"))
-            let mask = try FineMask(forSlideNamed: "s.1", in: folder)
+            let own = SlideFile(folder.appendingPathComponent("s.1.svs"))
+            let mask = try FineMask(for: own, in: folder)
             #expect(mask.pixels.values.count { $0 != 0 } == 1)
             #expect(mask.isLymphocyte(level0X: 1.5, level0Y: 1.5) == true)
             #expect(mask.isLymphocyte(level0X: 4, level0Y: 0) == nil)
             try PNG.write(plane, to: folder.appendingPathComponent("s.1.png"))
-            let error = try #require(throws: WorkError.self) { try FineMask(forSlideNamed: "s.1", in: folder) }
-            #expect(error.message.contains("several"))
-            #expect(throws: WorkError.self) { try FineMask(forSlideNamed: "s.2", in: folder) }
+            let error = try #require(throws: SlideError.self) { try FineMask(for: own, in: folder) }
+            #expect(error.message.contains("s.1.lymphocytes.png and s.1.png"))
+            // The mask of s.1 is no mask of s.
+            for other in ["s.2.svs", "s.svs"] {
+                #expect(throws: WorkError.self) {
+                    try FineMask(for: SlideFile(folder.appendingPathComponent(other)), in: folder)
+                }
+            }
         }
     }
 
@@ -298,7 +305,7 @@ struct TrainingSetTests {
                 Plane<UInt8>(width: 10, height: 10, repeating: 0), to: folder.appendingPathComponent("phantom-1.png"))
             let error = try #require(throws: WorkError.self) {
                 try TrainingSlide(
-                    PhantomFixture.folder.appendingPathComponent("phantom-1.svs"),
+                    SlideFile(PhantomFixture.folder.appendingPathComponent("phantom-1.svs")),
                     heatmaps: PhantomFixture.folder.appendingPathComponent("heatmaps"), masks: folder,
                     micronsPerPixel: 0.5, givenScale: nil, coarseClasses: CoarseClasses())
             }
@@ -318,7 +325,7 @@ struct TrainingSetTests {
         try TestFolders.withTemporary { folder in
             let error = try #require(throws: SlideError.self) {
                 try TrainingSlide(
-                    PhantomFixture.folder.appendingPathComponent("phantom-1.svs"), heatmaps: folder,
+                    SlideFile(PhantomFixture.folder.appendingPathComponent("phantom-1.svs")), heatmaps: folder,
                     micronsPerPixel: 0.5,
                     givenScale: nil, coarseClasses: CoarseClasses())
             }

@@ -24,9 +24,9 @@ struct FrameTests {
     @Test func aSlideNamedTwiceIsListedOnceAndAMissingPathIsNamed() {
         let folder = PhantomFixture.folder
         let again = folder.appendingPathComponent("phantom-1.svs")
-        let (slides, failures) = SlideFolder.slides(at: [folder, again, URL(fileURLWithPath: "/nowhere")])
-        #expect(slides.map(\.lastPathComponent) == ["phantom-1.svs", "phantom-2.svs"])
-        #expect(failures.map(\.message) == ["no slide or folder at /nowhere"])
+        let contents = SlideFolder.contents(of: [folder, again, URL(fileURLWithPath: "/nowhere")])
+        #expect(contents.slides.map(\.fileName) == ["phantom-1.svs", "phantom-2.svs"])
+        #expect(contents.failures.map(\.message) == ["no slide or folder at /nowhere"])
     }
 
     @Test func aGivenScaleServesOnlySlidesThatLackOne() throws {
@@ -39,13 +39,20 @@ struct FrameTests {
         try TestFolders.withTemporary { folder in
             let file = folder.appendingPathComponent("t.csv")
             try Data("a,b\r\n\"x, \"\"y\"\"\",2\nz\n".utf8).write(to: file)
-            let table = try CSVTable(file, requiring: ["a", "b"])
-            #expect(try table.rows[0].text("a") == "x, \"y\"")
-            #expect(try table.rows[0].number("b") == 2)
-            let short = try #require(throws: SlideError.self) { try table.rows[1].text("b") }
-            #expect(short.message.contains("line 3"))
-            #expect(throws: SlideError.self) { try table.rows[0].number("a") }
-            #expect(throws: SlideError.self) { try CSVTable(file, requiring: ["c"]) }
+            var rows = 0
+            try CSVTable.read(file, requiring: ["a", "b"]) { row in
+                rows += 1
+                if rows == 1 {
+                    #expect(try row.text("a") == "x, \"y\"")
+                    #expect(try row.number("b") == 2)
+                    #expect(throws: SlideError.self) { try row.number("a") }
+                } else {
+                    let short = try #require(throws: SlideError.self) { try row.text("b") }
+                    #expect(short.message == "\(file.path) line 3: the field 'b' is missing")
+                }
+            }
+            #expect(rows == 2)
+            #expect(throws: SlideError.self) { try CSVTable.read(file, requiring: ["c"]) { _ in } }
         }
     }
 }

@@ -91,7 +91,7 @@ struct HeatmapFormatTests {
             let colors = folder.appendingPathComponent("color-a")
             try Data("100 100 50 0 0\n300 100 3.5 0 0\n100 300 12 1 1\n300 300 11.9 0 0\n".utf8).write(to: colors)
             #expect(try Heatmap(heatmap).withoutBlanks(colors).regions.map(\.probability) == [0.2, 0.6])
-            #expect(SlideFolder.colors(forSlideNamed: "a", in: folder) != nil)
+            #expect(try FilePairing(SlideFile(folder.appendingPathComponent("a.svs")), in: folder).colors() != nil)
         }
     }
 

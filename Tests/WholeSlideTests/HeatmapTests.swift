@@ -66,14 +66,16 @@ struct HeatmapTests {
             for name in ["prediction-a", "prediction-a.low_res", "b.csv", "prediction-c.gz", "prediction-TCGA-1-DX1"] {
                 try Data().write(to: folder.appendingPathComponent(name))
             }
-            func found(_ name: String) -> String? {
-                SlideFolder.heatmap(forSlideNamed: name, in: folder)?.lastPathComponent
+            func found(_ name: String) throws -> String? {
+                try FilePairing(SlideFile(folder.appendingPathComponent("\(name).svs")), in: folder).heatmap()?
+                    .lastPathComponent
             }
-            #expect(found("a") == "prediction-a")
-            #expect(found("b") == "b.csv")
-            #expect(found("c") == "prediction-c.gz")
-            #expect(found("TCGA-1-DX1.0a1b-uuid") == "prediction-TCGA-1-DX1")
-            #expect(found("d") == nil)
+            #expect(try found("a") == "prediction-a")
+            #expect(try found("b") == "b.csv")
+            #expect(try found("c") == "prediction-c.gz")
+            #expect(try found("TCGA-1-DX1.0a1b2c3d-0123-4567-89ab-0123456789ab") == "prediction-TCGA-1-DX1")
+            #expect(try found("TCGA-1-DX1.B2") == nil, "another block of the same case is another slide")
+            #expect(try found("d") == nil)
         }
     }
 

@@ -32,12 +32,15 @@ struct RealSlideTests {
         #expect(throws: SlideError.self) { try slide.scale(given: -1) }
     }
 
-    @Test func theScaleComesFromTheResolutionTagsWhereThereIsNoOther() throws {
+    @Test func anImpossibleScaleIsRefusedWithItsNumbersAndMayBeGiven() throws {
+        // 72 dpi, as many programs write whatever the image is.
         let slide = try Slide(file("wsi/boxes.tiff"))
-        let scale = try slide.scale()
-        #expect(scale.source == .resolutionTags || scale.source == .properties)
-        #expect(abs(scale.micronsPerPixel - 352.8) < 0.1)
-        #expect(throws: SlideError.self) { try WorkingFrame(slide: slide, scale: scale, micronsPerPixel: 0.5) }
+        let error = try #require(throws: SlideError.self) { try slide.scale() }
+        #expect(
+            error.message
+                == "slide \(slide.url.path) says that its pixels are 352.78 × 352.78 µm, which is impossible: "
+                + "give µm per pixel with --mpp")
+        #expect(try slide.scale(given: 0.5) == SlideScale(micronsPerPixel: 0.5, source: .given))
     }
 
     @Test(arguments: [

@@ -105,9 +105,10 @@ struct ExperimentCharts {
         }
         guard let mpp = models.first?.1.description.micronsPerPixel else { return false }
         let slide = try TrainingSlide(
-            experiment.data.slide(fold.test), heatmaps: experiment.data.heatmaps, micronsPerPixel: mpp, givenScale: nil,
+            SlideFile(experiment.data.slide(fold.test)), heatmaps: experiment.data.heatmaps, micronsPerPixel: mpp,
+            givenScale: nil,
             coarseClasses: CoarseClasses())
-        let mask = try FineMask(forSlideNamed: fold.test, in: experiment.data.masks)
+        let mask = try FineMask(for: SlideFile(experiment.data.slide(fold.test)), in: experiment.data.masks)
         // The first region of four classes, from many lymphocytes to none.
         let regions = [6, 4, 2, 0].compactMap { wanted in slide.regions.known.first { $0.coarseClass == wanted } }
         let (side, zoom, gap, top, left) = (100, 2, 10, 58, 92)

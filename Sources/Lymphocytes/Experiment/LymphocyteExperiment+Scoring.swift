@@ -28,7 +28,7 @@ extension LymphocyteExperiment {
         }
         let map = try SlideMap(slide: data.slide(job.fold.test), model: model)
         let pixels = map.pixelMetrics(
-            mask: try FineMask(forSlideNamed: job.fold.test, in: data.masks), threshold: model.threshold)
+            mask: try FineMask(for: SlideFile(data.slide(job.fold.test)), in: data.masks), threshold: model.threshold)
         (result.pixelAUC, result.intersectionOverUnion) = (pixels.auc, pixels.intersectionOverUnion)
         let truth =
             try CellEvaluation.readTruth(
@@ -100,7 +100,8 @@ extension LymphocyteExperiment {
         var generator = SeededGenerator(seed: job.seed, stream: 77)
         return try job.fold.training.flatMap { name in
             let slide = try TrainingSlide(
-                data.slide(name), heatmaps: data.heatmaps, micronsPerPixel: Training.micronsPerPixel, givenScale: nil,
+                SlideFile(data.slide(name)), heatmaps: data.heatmaps, micronsPerPixel: Training.micronsPerPixel,
+                givenScale: nil,
                 coarseClasses: CoarseClasses())
             return try slide.regions.known.shuffled(using: &generator).prefix(600).map { region in
                 let corner = slide.regions.corner(region.position)

@@ -326,7 +326,8 @@ public struct LymphocyteExperiment: Sendable {
         let encoding = InputEncoding.rgbStains
         let slides = try job.fold.training.map {
             try TrainingSlide(
-                data.slide($0), heatmaps: data.heatmaps, micronsPerPixel: Training.micronsPerPixel, givenScale: nil,
+                SlideFile(data.slide($0)), heatmaps: data.heatmaps, micronsPerPixel: Training.micronsPerPixel,
+                givenScale: nil,
                 coarseClasses: CoarseClasses())
         }
         // Students share the regions of their first teacher, held out and not, as in `train`.

@@ -1,5 +1,6 @@
-public import Foundation
+internal import Foundation
 internal import ResultStore
+public import WholeSlide
 
 /// Segments many slides, several at once; a bad one costs only itself.
 public struct BatchSegmentation: Sendable {
@@ -24,32 +25,33 @@ public struct BatchSegmentation: Sendable {
     ///   - finished: the same.
     /// - Throws: where the store itself cannot be written: that concerns every slide.
     public func run(
-        _ slides: [URL], progress: @Sendable (SlideSegmenter.Progress) -> Void, finished: @Sendable (Result) -> Void
+        _ slides: [SlideFile], progress: @Sendable (SlideSegmenter.Progress) -> Void,
+        finished: @Sendable (Result) -> Void
     ) throws -> [Result] {
         let modelID = try segmenter.registerModel()
-        let duplicates = Dictionary(grouping: slides, by: { $0.deletingPathExtension().lastPathComponent })
-            .filter { $0.value.count > 1 }
+        let duplicates = Dictionary(grouping: slides, by: \.name).filter { $0.value.count > 1 }
         let shared = Shared(count: slides.count)
         // Blocking C calls get threads of their own, not the cooperative pool.
         DispatchQueue.concurrentPerform(iterations: min(workers, max(1, slides.count))) { _ in
             while !segmenter.stop.isStopping, let index = shared.next() {
-                let url = slides[index]
-                let name = url.deletingPathExtension().lastPathComponent
+                let slide = slides[index]
                 let result: Result
                 do {
-                    if let twins = duplicates[name], twins.first != url {
+                    if let twins = duplicates[slide.name], twins.first != slide {
                         throw WorkError(
                             .input,
-                            "\(url.path) has the same name as \(twins[0].path): results go by name, rename one of them")
+                            "\(slide.url.path) has the same name as \(twins[0].url.path): results go by name, rename one of them"
+                        )
                     }
                     result = .done(
-                        try segmenter.segment(url, modelID: modelID) { report in shared.serially { progress(report) } })
+                        try segmenter.segment(slide, modelID: modelID) { report in shared.serially { progress(report) }
+                        })
                 } catch let error as StoreError where error.code == .storage {
                     // It concerns every slide, and is thrown once at the end.
                     shared.stop(error)
                     continue
                 } catch {
-                    result = .failed(FailedInput(name: url.lastPathComponent, error: error))
+                    result = .failed(FailedInput(name: slide.relativePath, error: error))
                 }
                 shared.put(result, at: index)
                 shared.serially { finished(result) }

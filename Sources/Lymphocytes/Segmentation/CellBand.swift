@@ -17,14 +17,17 @@ final class CellBand: TileBand {
     private let rows: Range<Int>
     private let limit: UInt8
     private let regions: [RegionSums.Crossing]
+    private let ground: Ground?
     private let state: Mutex<State>
 
     /// - Parameters:
     ///   - rows: working rows.
     ///   - threshold: pixels with at least this probability belong to lymphocytes.
     ///   - regions: the regions that these rows cross.
-    init(rows: Range<Int>, threshold: Double, regions: [RegionSums.Crossing]) {
+    ///   - ground: where pixels count; nil for everywhere.
+    init(rows: Range<Int>, threshold: Double, regions: [RegionSums.Crossing], ground: Ground? = nil) {
         self.rows = rows
+        self.ground = ground
         // A probability of exactly 0 never counts, whatever the threshold.
         limit = UInt8(max(1, min(255, (threshold * 255).rounded(.up))))
         self.regions = regions
@@ -36,8 +39,9 @@ final class CellBand: TileBand {
         let crossed = regions.indices.filter { regions[$0].columns.overlaps(columns) }
         var sums = [Int](repeating: 0, count: crossed.count)
         var runs = PixelRuns(x: tile.x)
+        var onGround = [UInt8](repeating: 0, count: tile.width)
         let mean = output.hematoxylin.values.withUnsafeBufferPointer { density in
-            ProbabilityByte.rows(of: output.logOdds) { row, bytes in
+            func take(_ row: Int, _ bytes: UnsafeBufferPointer<UInt8>) {
                 runs.appendRow(first: bytes, threshold: limit) { column in
                     let steps = density[row * tile.width + column] * CellOutliner.hematoxylinSteps
                     return UInt8(max(0, min(255, steps + 0.5)))
@@ -48,6 +52,14 @@ final class CellBand: TileBand {
                     for column in common { sum += Int(bytes[column - tile.x]) }
                     sums[place] += sum
                 }
+            }
+            return ProbabilityByte.rows(of: output.logOdds) { row, bytes in
+                let spans = ground?.spans(row: tile.y + row, columns: columns) ?? [columns]
+                if spans == [columns] { return take(row, bytes) }
+                // What lies off the ground is not looked at, though the tile reaches there.
+                for column in onGround.indices { onGround[column] = 0 }
+                for column in spans.joined() { onGround[column - tile.x] = bytes[column - tile.x] }
+                onGround.withUnsafeBufferPointer { take(row, $0) }
             }
         }
         runs.shrink()
@@ -68,6 +80,15 @@ final class CellBand: TileBand {
         return (0..<rows.count).flatMap { components.append(parts, row: $0) }
     }
 
+    /// The pixels of a region's part that are known: beyond tissue that was found by itself there is glass, without
+    /// lymphocytes; what lies off a drawn outline was not looked at.
+    private func looked(_ region: RegionSums.Crossing) -> Int {
+        guard let ground, !ground.isFound else { return region.rows.count * region.columns.count }
+        return region.rows.reduce(0) { sum, row in
+            ground.spans(row: row, columns: region.columns).reduce(sum) { $0 + $1.count }
+        }
+    }
+
     /// What the band adds to the regions that it crosses.
     var regionSums: [RegionSum] {
         let (sums, unreadable) = state.withLock { ($0.sums, $0.unreadable) }
@@ -75,7 +96,7 @@ final class CellBand: TileBand {
             // What could not be read tells nothing of the region.
             let missing = unreadable.reduce(0) { $0 + region.columns.clamped(to: $1).count }
             return RegionSum(
-                ordinal: region.ordinal, pixels: region.rows.count * (region.columns.count - missing),
+                ordinal: region.ordinal, pixels: max(0, looked(region) - region.rows.count * missing),
                 probabilitySum: Double(sum) / 255)
         }
     }

@@ -1,5 +1,6 @@
 internal import Foundation
 internal import LabelSuperResolution
+internal import Raster
 internal import ResultStore
 internal import WholeSlide
 
@@ -15,8 +16,11 @@ struct RegionSums {
     private let tallest: Int
 
     /// - Parameter heatmaps: folder to look for the slide's heatmap in; without a heatmap there are no regions.
-    init(slide: Slide, scale: SlideScale, frame: WorkingFrame, heatmaps: URL?, priors: LabelPriors) throws {
-        guard let heatmap = try heatmaps.flatMap({ try Heatmap.ofSlide(slide, scale: scale, in: $0) }) else {
+    init(slide: Slide, file: SlideFile, scale: SlideScale, frame: WorkingFrame, heatmaps: URL?, priors: LabelPriors)
+        throws
+    {
+        guard let heatmap = try heatmaps.flatMap({ try Heatmap.ofSlide(slide, file: file, scale: scale, in: $0) })
+        else {
             records = []
             spans = []
             byRow = []

@@ -91,24 +91,32 @@ public struct SlideSegmenter: Sendable {
     ///   - progress: called on this thread, now and then.
     /// - Throws: where the slide cannot be used; what was stored before stays.
     public func segment(_ url: URL, modelID: Int64, progress: (Progress) -> Void) throws -> Outcome {
+        try segment(SlideFile(url), modelID: modelID, progress: progress)
+    }
+
+    /// The same for a slide of a folder, whose heatmap and tissue may lie in a folder of the same name.
+    public func segment(_ file: SlideFile, modelID: Int64, progress: (Progress) -> Void) throws -> Outcome {
+        let url = file.url
         let clock = StageClock()
         let slide = try Slide(url)
         let scale = try slide.scale(given: givenScale)
         let frame = try WorkingFrame(slide: slide, scale: scale, micronsPerPixel: model.description.micronsPerPixel)
-        let source = try settings.tissue.resolved(forSlideNamed: slide.name)
+        let content = try slide.contentIdentity()
+        let source = try settings.tissue.resolved(for: file)
         let regions = try RegionSums(
-            slide: slide, scale: scale, frame: frame, heatmaps: heatmaps, priors: model.description.priors)
+            slide: slide, file: file, scale: scale, frame: frame, heatmaps: heatmaps, priors: model.description.priors)
         let text =
-            "\(settings.text) engine=\(model.network.engineName) tissue=\(try identity(of: source)) "
+            "slide=\(content) mpp=\(scale.micronsPerPixel),\(scale.source.rawValue) \(settings.text) engine=\(model.network.engineName) tissue=\(try identity(of: source)) "
             + "heatmap=\(regions.identity)"
-        let warning = self.warning(scale: scale, frame: frame, regions: regions)
+        let warning = self.warning(slide: slide, scale: scale, frame: frame, regions: regions)
         if let done = try store.finishedRun(slideNamed: slide.name, model: modelID, settings: text) {
             return try Outcome(done: done, slide: slide.name, store: store, warning: warning)
         }
         let tissue = try clock.time(.tissue) { () throws(SlideError) in
             try TissueMask(slide: slide, scale: scale, source: source)
         }
-        let grid = TileGrid(frame: frame, side: settings.tileSide, tissue: tissue)
+        let ground = clock.time(.tissue) { tissue.ground(frame, side: Ground.standardSide) }
+        let grid = TileGrid(frame: frame, side: settings.tileSide, ground: ground)
         let run = try store.beginRun(
             slide: record(slide, url: url, scale: scale, tissue: tissue), model: modelID,
             settings: RunSettings(
@@ -119,8 +127,8 @@ public struct SlideSegmenter: Sendable {
             regions: regions.records)
         let start = Date()
         var work = SlideWork(
-            segmenter: self, run: run, slide: slide, frame: frame, grid: grid, tissue: tissue, regions: regions,
-            clock: clock)
+            segmenter: self, run: run, slide: slide, identity: content, frame: frame, grid: grid, tissue: tissue,
+            ground: ground, regions: regions, clock: clock)
         func keepTime() throws {
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.sortedKeys]
@@ -173,11 +181,14 @@ public struct SlideSegmenter: Sendable {
         }
     }
 
-    private func warning(scale: SlideScale, frame: WorkingFrame, regions: RegionSums) -> String? {
+    private func warning(slide: Slide, scale: SlideScale, frame: WorkingFrame, regions: RegionSums) -> String? {
         if scale.micronsPerPixel > WorkingFrame.warningFactor * frame.micronsPerPixel {
             return String(
                 format: "its pixels of %.2f µm are coarser than the network's %.2f µm; cells are unreliable",
                 scale.micronsPerPixel, frame.micronsPerPixel)
+        }
+        if let first = slide.leftOutLevels.first {
+            return "\(first); it is left out" + (slide.leftOutLevels.count > 1 ? ", and others" : "")
         }
         if let heatmaps, regions.records.isEmpty { return "no heatmap in \(heatmaps.path); no regions are stored" }
         return nil

@@ -10,9 +10,11 @@ struct SlideWork {
     private let segmenter: SlideSegmenter
     private let run: RunState
     private let slide: Slide
+    private let identity: String
     private let frame: WorkingFrame
     private let grid: TileGrid
     private let tissue: TissueMask
+    private let ground: Ground
     private let regions: RegionSums
     private let clock: StageClock
     private let outliner: CellOutliner
@@ -25,15 +27,17 @@ struct SlideWork {
     private(set) var oversized = 0
 
     init(
-        segmenter: SlideSegmenter, run: RunState, slide: Slide, frame: WorkingFrame, grid: TileGrid,
-        tissue: TissueMask, regions: RegionSums, clock: StageClock
+        segmenter: SlideSegmenter, run: RunState, slide: Slide, identity: String, frame: WorkingFrame, grid: TileGrid,
+        tissue: TissueMask, ground: Ground, regions: RegionSums, clock: StageClock
     ) {
         self.segmenter = segmenter
         self.run = run
         self.slide = slide
+        self.identity = identity
         self.frame = frame
         self.grid = grid
         self.tissue = tissue
+        self.ground = ground
         self.regions = regions
         self.clock = clock
         outliner = CellOutliner(
@@ -48,13 +52,13 @@ struct SlideWork {
         let start = Date()
         let counter = Counter()
         let regions = regions
-        let threshold = segmenter.settings.threshold
+        let (threshold, ground) = (segmenter.settings.threshold, ground)
         let pipeline = TilePipeline(
             grid: grid, frame: frame,
             tiles: ProbabilityTiles(
                 reader: WorkingReader(slide: slide, frame: frame), model: segmenter.model, clock: clock),
             firstRow: run.nextTileRow, stop: segmenter.stop,
-            makeBand: { CellBand(rows: $0, threshold: threshold, regions: regions.crossing($0)) },
+            makeBand: { CellBand(rows: $0, threshold: threshold, regions: regions.crossing($0), ground: ground) },
             finishedTile: { counter.add() })
         pipeline.start(threads: segmenter.threads)
         defer { pipeline.close() }
@@ -103,12 +107,17 @@ struct SlideWork {
             if isLast { closed += components.finish() }
             return closed
         }
-        let found = clock.time(.cells) { outlined(closed) }
+        // A cell counts where its centre lies in the tissue: numbers and areas are then of the same ground.
+        let found = clock.time(.cells) {
+            outlined(closed).filter { tissue.contains(level0X: $0.centroidX, level0Y: $0.centroidY) }
+        }
         cells += found.count
         let records = row.tiles.map(record)
         unreadable += records.count { $0.failure != nil }
         flagged += records.count { $0.flag != nil }
         let frontier = components.frontierData
+        // What was read since the last row is kept only if it was read of the slide that was opened.
+        try slide.checkUnchanged(identity: identity)
         try clock.time(.store) { () throws(StoreError) in
             try segmenter.store.finishTileRow(
                 run: run.id, nextTileRow: row.index + 1, frontier: frontier, tiles: records, cells: found,

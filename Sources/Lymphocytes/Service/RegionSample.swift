@@ -1,6 +1,6 @@
 public import Foundation
 internal import LabelSuperResolution
-internal import WholeSlide
+public import WholeSlide
 
 /// A coarse region drawn for counting.
 public struct RegionSample: Codable, Sendable, Equatable {
@@ -16,7 +16,7 @@ public struct RegionSample: Codable, Sendable, Equatable {
     /// - Returns: the regions by class; classes that occur less often have fewer.
     /// - Throws: where no slide has a usable heatmap.
     public static func draw(
-        slides: [URL], heatmaps: URL, givenScale: Double? = nil, perClass: Int = ContactSheets.regionsPerClass,
+        slides: [SlideFile], heatmaps: URL, givenScale: Double? = nil, perClass: Int = ContactSheets.regionsPerClass,
         seed: UInt64
     ) throws -> [RegionSample] {
         let classes = CoarseClasses()
@@ -37,7 +37,7 @@ public struct RegionSample: Codable, Sendable, Equatable {
 
     /// The slides that have a usable heatmap, and why the others have none.
     static func open(
-        _ slides: [URL], heatmaps: URL, givenScale: Double?, classes: CoarseClasses
+        _ slides: [SlideFile], heatmaps: URL, givenScale: Double?, classes: CoarseClasses
     ) -> (opened: [TrainingSlide], failures: [FailedInput]) {
         var opened: [TrainingSlide] = []
         var failures: [FailedInput] = []
@@ -48,7 +48,7 @@ public struct RegionSample: Codable, Sendable, Equatable {
                         file, heatmaps: heatmaps, micronsPerPixel: Training.micronsPerPixel, givenScale: givenScale,
                         coarseClasses: classes))
             } catch {
-                failures.append(FailedInput(name: Slide.name(of: file), error: error))
+                failures.append(FailedInput(name: file.title, error: error))
             }
         }
         return (opened, failures)
