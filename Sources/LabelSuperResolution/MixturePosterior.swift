@@ -240,6 +240,7 @@ struct GaussianMixture {
 ///
 /// `@unchecked Sendable`: its tensors are never changed.
 public final class MixtureNetwork: SegmentationNetwork, @unchecked Sendable {
+    public var engineName: String { "libtorch" }
     private let posterior: MixturePosterior
     private let weight: Tensor
     private let bias: Tensor
@@ -295,6 +296,9 @@ public struct BlendedNetwork: SegmentationNetwork {
     private let second: any SegmentationNetwork
     private let weight: Float
 
+    public var engineName: String {
+        first.engineName == second.engineName ? first.engineName : "\(first.engineName)+\(second.engineName)"
+    }
     public var gridMultiple: Int { max(first.gridMultiple, second.gridMultiple) }
     public var halo: Int {
         max(first.halo, second.halo) + gridMultiple - 1 - (max(first.halo, second.halo) + gridMultiple - 1)

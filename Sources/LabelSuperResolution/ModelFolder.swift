@@ -69,11 +69,37 @@ public struct ModelFolder: Sendable {
                 model.labels.count == model.architecture.labels, model.priors.labels == model.labels
             else { throw MethodError(.model, "\(description.path) describes an impossible network") }
             try model.priors.validate(description.path)
+            for quantization in model.quantizations ?? [] {
+                guard quantization.isPossible(for: model.architecture) else {
+                    throw MethodError(
+                        .model,
+                        "\(description.path) has impossible limits for inference in bytes: train it again, or remove 'quantizations' to compute in 32 bits"
+                    )
+                }
+            }
+            guard model.quantizations.map({ $0.count == model.members }) ?? true else {
+                throw MethodError(
+                    .model, "\(description.path) does not have limits for inference in bytes for each network")
+            }
             return model
         } catch let error as MethodError {
             throw error
         } catch {
-            throw MethodError(.model, "\(description.path) is cut off or no model description")
+            throw MethodError(.model, "\(description.path) \(ModelFolder.reason(error))")
+        }
+    }
+
+    /// What is wrong with a description, by the key that is.
+    private static func reason(_ error: any Error) -> String {
+        func name(_ path: [any CodingKey]) -> String { path.map(\.stringValue).joined(separator: ".") }
+        switch error as? DecodingError {
+        case .keyNotFound(let key, let context):
+            return "is no model description: '\(name(context.codingPath + [key]))' is missing"
+        case .typeMismatch(_, let context), .valueNotFound(_, let context):
+            return "is no model description: '\(name(context.codingPath))' has a value of another kind"
+        case .dataCorrupted(let context) where !context.codingPath.isEmpty:
+            return "is no model description: '\(name(context.codingPath))' has an impossible value"
+        default: return "is cut off, or no JSON"
         }
     }
 

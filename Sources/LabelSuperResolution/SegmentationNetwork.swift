@@ -34,7 +34,3 @@ public protocol SegmentationNetwork: Sendable {
     /// saturate: ties cost AUC (METHOD §5.9). Height and width must be multiples of ``gridMultiple``.
     func logOdds(_ batch: ImageBatch) throws -> [Float]
 }
-
-extension SegmentationNetwork {
-    public var engineName: String { "libtorch" }
-}

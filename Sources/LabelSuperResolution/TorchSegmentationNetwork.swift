@@ -9,6 +9,8 @@ public import Torch
 /// `@unchecked Sendable`: the weights are never changed after init, and libtorch allows concurrent forward passes over
 /// constant tensors; batch norm in evaluation mode only reads its statistics.
 public final class TorchSegmentationNetwork: SegmentationNetwork, @unchecked Sendable {
+    public var engineName: String { "libtorch" }
+
     private let members: [UNet]
     private let device: Device
     private let temperature: Float

@@ -64,6 +64,9 @@ public struct UNetArchitecture: Codable, Equatable, Sendable {
     /// Image sides must be multiples of this, and tiles begin on multiples of it, so that the pooling grids coincide.
     public var gridMultiple: Int { stride << (widths.count - 1) }
 
+    /// 3×3 convolutions on the way down and on the way up.
+    var convolutionCount: Int { convolutionsPerLevel * (2 * widths.count - 1) }
+
     /// Pixels on each side of an output pixel that may change it.
     ///
     /// At level i a 3×3 convolution reaches 2^i px. Pooling adds up to 2^i − 1 and bilinear upsampling up to 2^(i+1) on the

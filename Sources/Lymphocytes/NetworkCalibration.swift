@@ -33,6 +33,7 @@ struct TemperedNetwork: SegmentationNetwork {
     let network: any SegmentationNetwork
     let temperature: Double
 
+    var engineName: String { network.engineName }
     var gridMultiple: Int { network.gridMultiple }
     var halo: Int { network.halo }
 

@@ -17,6 +17,8 @@ public struct RegionGrid: Sendable {
     let originX: Double
     let originY: Double
     private var classes: [Int?]
+    /// Regions between the squares of the grid, whose label is for other pixels: they are left out.
+    public private(set) var offGrid = 0
 
     /// Regions with less tissue than this are blank and left out (METHOD §5.4).
     static let leastTissue = 0.5
@@ -30,11 +32,14 @@ public struct RegionGrid: Sendable {
     ///   - tissue: blank regions get no class.
     public init(heatmap: Heatmap, frame: WorkingFrame, tissue: TissueMask, coarseClasses: CoarseClasses) {
         let side = heatmap.level0Side
-        let left = heatmap.regions.map(\.level0X).min() ?? 0
-        let top = heatmap.regions.map(\.level0Y).min() ?? 0
+        let firstX = heatmap.regions.map(\.level0X).min() ?? 0
+        let firstY = heatmap.regions.map(\.level0Y).min() ?? 0
         let right = heatmap.regions.map(\.level0X).max() ?? 0
         let bottom = heatmap.regions.map(\.level0Y).max() ?? 0
         workingSide = frame.working(side)
+        // The first region may be a partial one at an edge: the grid is where most regions are.
+        let left = firstX + RegionGrid.shift(heatmap.regions.map(\.level0X), from: firstX, side: side)
+        let top = firstY + RegionGrid.shift(heatmap.regions.map(\.level0Y), from: firstY, side: side)
         originX = frame.working(left)
         originY = frame.working(top)
         columns = Int(((right - left) / side).rounded()) + 1
@@ -49,12 +54,29 @@ public struct RegionGrid: Sendable {
             else { continue }
             let column = Int(((region.level0X - left) / side).rounded())
             let row = Int(((region.level0Y - top) / side).rounded())
+            guard (0..<columns).contains(column), (0..<rows).contains(row) else {
+                offGrid += 1
+                continue
+            }
             // Partial regions at an edge, and grids that begin anew, lie between the squares.
             guard abs((region.level0X - left) / side - Double(column)) <= RegionGrid.mostOffset,
                 abs((region.level0Y - top) / side - Double(row)) <= RegionGrid.mostOffset
-            else { continue }
+            else {
+                offGrid += 1
+                continue
+            }
             classes[row * columns + column] = coarseClasses.index(of: region.probability)
         }
+    }
+
+    /// By how much most places lie past the grid that begins at the first of them; 0 where they are on it.
+    private static func shift(_ places: [Double], from first: Double, side: Double) -> Double {
+        let rests = places.map { place in
+            let steps = (place - first) / side
+            return (steps - steps.rounded()) * side
+        }.sorted()
+        let middle = rests.isEmpty ? 0 : rests[rests.count / 2]
+        return abs(middle) > mostOffset * side ? middle : 0
     }
 
     /// The class at a position; nil where there is none, it is blank, or the position lies outside.

@@ -50,7 +50,42 @@ public struct Training: Sendable {
     public struct Outcome: Sendable {
         public let model: ModelDescription
         public let failures: [FailedInput]
+        /// Why the model is hardly of use, though it was trained; a sentence each.
+        public let warnings: [String]
     }
+
+    /// A correlation of what the network finds with what coarse labels of held-out regions lead to expect, below which it has
+    /// learnt nothing of them.
+    static let leastCorrelation = 0.2
+
+    /// What makes a training unlikely to have worked.
+    static func warnings(set: TrainingSet, validation: ValidationMetrics?) -> [String] {
+        var warnings: [String] = []
+        let occurring = set.regionsPerClass.indices.filter { set.regionsPerClass[$0] > 0 }
+        if occurring.count == 1, let only = occurring.first {
+            warnings.append(
+                "all regions are of class \(only): a network learns from differences between classes; add slides with others"
+            )
+        } else if let validation, validation.correlation < leastCorrelation {
+            warnings.append(
+                String(
+                    format:
+                        "on held-out regions what the network finds hardly goes with the coarse labels (correlation %.2f): "
+                        + "the heatmaps may belong to other slides or lie elsewhere on them, or the training is too short",
+                    validation.correlation))
+        }
+        for slide in set.slides {
+            let count = slide.regions.offGrid
+            guard Double(count) > mostOffGrid * Double(slide.heatmap.regions.count) else { continue }
+            warnings.append(
+                "\(count) of the \(slide.heatmap.regions.count) regions of \(slide.name) lie between the squares of their grid and were left out"
+            )
+        }
+        return warnings
+    }
+
+    /// Partial regions at a slide's edges are a few of a hundred.
+    private static let mostOffGrid = 0.05
 
     /// Trains up to `steps` and writes the model folder; slides that cannot be used are left out and reported.
     public func run(steps: Int, resume: Bool, report: (Event) -> Void) throws -> Outcome {
@@ -104,7 +139,9 @@ public struct Training: Sendable {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
         try AtomicFile.write(try encoder.encode(model), to: folder.description)
-        return Outcome(model: model, failures: failures)
+        return Outcome(
+            model: model, failures: failures,
+            warnings: Training.warnings(set: set, validation: trained.validation))
     }
 
     /// Trains each member in its own folder, the only one in the model folder itself, and joins their weights.

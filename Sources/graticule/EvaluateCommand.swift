@@ -2,6 +2,7 @@ import ArgumentParser
 import Foundation
 import LabelSuperResolution
 import Lymphocytes
+import Raster
 import ResultStore
 
 struct EvaluateCommand: ParsableCommand {
@@ -44,6 +45,12 @@ struct EvaluateCommand: ParsableCommand {
             throw ValidationError(
                 "The model was trained on \(shared.joined(separator: ", ")), from which \(set.name) is cut; such a score tells "
                     + "nothing. Use other patches, or --allow-training-slides.")
+        }
+        let inputs = [URL(fileURLWithPath: patches), URL(fileURLWithPath: model)]
+        if let results { try OutputGuard.check(URL(fileURLWithPath: results), inputs: inputs, isResults: true) }
+        for picture in [roc, reliability].compactMap({ $0 }) {
+            try OutputGuard.check(
+                URL(fileURLWithPath: picture), inputs: inputs + (results.map { [URL(fileURLWithPath: $0)] } ?? []))
         }
         let store = try results.map { try ResultStore(URL(fileURLWithPath: $0)) }
         let line = ProgressLine()

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import Lymphocytes
+import Raster
 import ResultStore
 
 struct ExportCommand: ParsableCommand {
@@ -30,9 +31,11 @@ struct ExportCommand: ParsableCommand {
         guard let format = CellExport.Format(rawValue: format) else { return }
         let export = try CellExport(
             store: ResultStore(readOnly: URL(fileURLWithPath: results)), slide: slide, model: model)
+        let target = URL(fileURLWithPath: output)
+        try OutputGuard.check(target, inputs: [URL(fileURLWithPath: results)] + export.inputs)
         let line = ProgressLine()
         let start = Date()
-        try export.write(format, to: URL(fileURLWithPath: output)) { share in
+        try export.write(format, to: target) { share in
             let left = Date().timeIntervalSince(start) * (1 - share) / max(share, 1e-6)
             line.show("\(output)  \(Int(100 * share)) %  \(Console.duration(left)) left")
         }

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import Lymphocytes
+import Raster
 
 struct ImportHeatmapCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -16,6 +17,8 @@ struct ImportHeatmapCommand: ParsableCommand {
     @Option(help: "µm per level-0 pixel, for a slide that does not say it.") var mpp: Double?
 
     func run() throws {
+        try OutputGuard.check(
+            URL(fileURLWithPath: output), inputs: [URL(fileURLWithPath: heatmap), URL(fileURLWithPath: slide)])
         let count = try SlideInspection.convert(
             URL(fileURLWithPath: heatmap), slide: URL(fileURLWithPath: slide), givenScale: mpp,
             to: URL(fileURLWithPath: output))

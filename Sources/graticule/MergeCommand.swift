@@ -19,6 +19,7 @@ struct MergeCommand: ParsableCommand {
 
     func run() throws {
         let target = URL(fileURLWithPath: output)
+        // The same file under another name; files of the list that are the output itself are named below.
         let store = try ResultStore(target)
         var failures = 0
         for file in files {

@@ -46,6 +46,10 @@ struct PriorsCommand: ParsableCommand {
     }
 
     func run() throws {
+        if let output, slides == nil {
+            let inputs = [counts, results, masks, intervals, show, heatmaps].compactMap { $0 }
+            try OutputGuard.check(URL(fileURLWithPath: output), inputs: inputs.map { URL(fileURLWithPath: $0) })
+        }
         if let show {
             let priors = try LabelPriors(contentsOf: URL(fileURLWithPath: show))
             PriorsCommand.print(priors)

@@ -2,6 +2,7 @@ import ArgumentParser
 import Foundation
 import LabelSuperResolution
 import Lymphocytes
+import Raster
 import ResultStore
 import Torch
 import WholeSlide
@@ -30,7 +31,7 @@ struct SegmentCommand: ParsableCommand {
     var tissue = "auto"
     @Option(help: "Threads for all slides together; the CPUs that the process may use if not given.") var threads: Int?
     @Option(
-        help: "i/n: only every n-th slide, from the i-th on (1 ≤ i ≤ n). A Slurm array job's own part if not given.")
+        help: "i/n: only every n-th slide, from the i-th on (1 ≤ i ≤ n). In a Slurm array: $SLURM_ARRAY_TASK_ID/N.")
     var shard: String?
     @Flag(help: "Print the seconds that each stage took; table run has them in any case.") var profile = false
     @Option(help: "Side of a tile in working pixels, a multiple of 64.") var tile = 512
@@ -67,7 +68,8 @@ struct SegmentCommand: ParsableCommand {
             Console.note("\(all.count) slides, some of them in \(contents.nestedFolders) folders within the given ones")
         }
         if all.isEmpty, let first = missing.first { throw first }
-        let part = try shard.flatMap { Shard($0) } ?? Shard.ofSlurmArray()
+        let part = shard.flatMap { Shard($0) }
+        if part == nil { try Shard.refuseGuessing(slides: all.count) }
         let files = part?.part(of: all) ?? all
         if let part { Console.note("part \(part.number) of \(part.count): \(files.count) of \(all.count) slides") }
         guard let engine = InferenceEngine(named: precision) else { return }
@@ -76,6 +78,11 @@ struct SegmentCommand: ParsableCommand {
         guard tile % multiple == 0 else {
             throw ValidationError("--tile must be a multiple of this model's \(multiple).")
         }
+        let inputs =
+            files.map(\.url)
+            + [model, heatmaps, TissueSource(tissue) == .automatic || tissue == "none" ? nil : tissue].compactMap { $0 }
+            .map { URL(fileURLWithPath: $0) }
+        try OutputGuard.check(URL(fileURLWithPath: results), inputs: inputs, isResults: true)
         let store = try ResultStore(URL(fileURLWithPath: results))
         var settings = SegmentationSettings()
         settings.threshold = threshold ?? loaded.threshold

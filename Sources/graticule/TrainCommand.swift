@@ -2,6 +2,7 @@ import ArgumentParser
 import Foundation
 import LabelSuperResolution
 import Lymphocytes
+import Raster
 import Torch
 
 struct TrainCommand: ParsableCommand {
@@ -152,6 +153,12 @@ struct TrainCommand: ParsableCommand {
         training.givenScale = mpp
         training.device = try Device(device)
         training.priors = try priors.map { try LabelPriors(contentsOf: URL(fileURLWithPath: $0)) }
+        // A model folder's files have names of their own; only these could be inputs.
+        let folder = ModelFolder(training.output)
+        for file in [folder.weights, folder.description, folder.metrics, folder.checkpoint] {
+            try OutputGuard.check(
+                file, inputs: [slides, heatmaps, masks, priors].compactMap { $0 }.map { URL(fileURLWithPath: $0) })
+        }
         let steps = steps ?? training.configuration.steps
         let line = ProgressLine()
         let outcome = try training.run(steps: steps, resume: resume) { event in
@@ -180,7 +187,8 @@ struct TrainCommand: ParsableCommand {
             print("trained \(outcome.model.steps) steps; too few regions to hold any out for validation")
         }
         print("model: \(output)")
-        if !outcome.failures.isEmpty { throw ExitCode(3) }
+        for warning in outcome.warnings { Console.error(warning, prefix: "warning: ") }
+        if !outcome.failures.isEmpty || !outcome.warnings.isEmpty { throw ExitCode(3) }
     }
 
     private func show(_ progress: Trainer.Progress, member: Int, members: Int, on line: ProgressLine) {

@@ -18,7 +18,7 @@ struct CommandLineTests {
             Subprocess.graticule,
             [
                 "train", "--slides", phantom, "--heatmaps", "\(phantom)/heatmaps", "--output", folder.path, "--steps",
-                String(steps), "--widths", "4,6", "--members", "1", "--only", "phantom-1",
+                String(steps), "--widths", "4,6", "--members", "1", "--no-self-training", "--only", "phantom-1",
             ] + arguments)
     }
 
@@ -34,22 +34,117 @@ struct CommandLineTests {
         #expect(try graticule("--version").output.contains("graticule"))
     }
 
+    private static let inputs = ["train", "--slides", "x", "--heatmaps", "y", "--output", "z"]
+
     @Test(arguments: [
-        ["segment"], ["train", "--slides", "x"], ["evaluate", "x", "--model", "y", "--score", "middle"], ["nothing"],
-        ["priors", "--output", "x"], ["phantom", "--output", "x", "--size", "3"],
-        ["segment", "x", "--model", "m", "--results", "r", "--threshold", "2"],
-        ["train", "--slides", "x", "--heatmaps", "y", "--output", "z", "--criterion", "magic"],
-        ["train", "--slides", "x", "--heatmaps", "y", "--output", "z", "--masks", "m"],
-        ["train", "--slides", "x", "--heatmaps", "y", "--output", "z", "--fine-fraction", "0.5"],
-        ["train", "--slides", "x", "--heatmaps", "y", "--output", "z", "--interval-radius", "0.1"],
-        ["train", "--slides", "x", "--heatmaps", "y", "--output", "z", "--criterion", "l2", "--log-weight", "0.5"],
-        ["train", "--slides", "x", "--heatmaps", "y", "--output", "z", "--criterion", "soft", "--epsilon", "0.01"],
-        ["priors", "--show", "x", "--counts", "y"],
-        ["experiment", "lymphocytes", "--data", "x", "--output", "y", "--only", "magic"],
-    ]) func wrongUsageIsStatusTwo(arguments: [String]) throws {
+        (["segment"], "Missing expected argument '<slides> ...'"),
+        (["train", "--slides", "x"], "Missing expected argument '--heatmaps <heatmaps>'"),
+        (["evaluate", "x", "--model", "y", "--score", "middle"], "--score must be centre or disc, not 'middle'."),
+        (["nothing"], "Unexpected argument 'nothing'"),
+        (["priors", "--output", "x"], "Give one of --slides, --counts, --results, --masks, --intervals or --show."),
+        (["phantom", "--output", "x", "--size", "3"], "--size must be between 500 and 200000 pixels."),
+        (
+            ["segment", "x", "--model", "m", "--results", "r", "--threshold", "2"],
+            "--threshold must be between 0 and 1."
+        ),
+        (
+            inputs + ["--criterion", "magic"],
+            "--criterion must be one of sr, kl, l2, l1, interval, soft, hard, em, qr, rq, hr, hr+sr."
+        ),
+        (inputs + ["--masks", "m"], "--masks and --fine-fraction are for --criterion hr and hr+sr."),
+        (inputs + ["--fine-fraction", "0.5"], "--masks and --fine-fraction are for --criterion hr and hr+sr."),
+        (inputs + ["--interval-radius", "0.1"], "--interval-radius is for --criterion interval."),
+        (
+            inputs + ["--criterion", "l2", "--log-weight", "0.5"],
+            "--log-weight, --log-ramp and --cluster-pixels are for statistics matching, which is no part of l2."
+        ),
+        (
+            inputs + ["--criterion", "soft", "--epsilon", "0.01"],
+            "--epsilon is for statistics matching and kl, not for soft."
+        ),
+        (
+            ["priors", "--show", "x", "--counts", "y"],
+            "Give one of --slides, --counts, --results, --masks, --intervals or --show."
+        ),
+    ]) func wrongUsageIsStatusTwo(arguments: [String], wanted: String) throws {
         let outcome = try Subprocess.run(Subprocess.graticule, arguments)
         #expect(outcome.status == 2)
-        #expect(outcome.errors.contains("Usage") || outcome.errors.contains("Error"))
+        #expect(outcome.errors.split(separator: "\n").first.map(String.init) == "Error: \(wanted)")
+    }
+
+    @Test func aPartOfASlurmArrayIsNeverGuessed() throws {
+        try TestFolders.withTemporary { folder in
+            let model = folder.appendingPathComponent("model")
+            try #require(try train(model).status == 0)
+            let results = folder.appendingPathComponent("r.sqlite").path
+            let command = ["segment", phantom, "--model", model.path, "--results", results]
+            let array = ["SLURM_ARRAY_TASK_ID": "3", "SLURM_ARRAY_TASK_COUNT": "1"]
+            let guessed = try Subprocess.run(Subprocess.graticule, command, environment: array)
+            #expect(guessed.status == 1)
+            #expect(
+                guessed.errors
+                    == "error: this is task 3 of a Slurm array with 2 slides and no part: say which one with "
+                    + "--shard $SLURM_ARRAY_TASK_ID/N, where N is the number of parts whichever tasks are submitted again\n"
+            )
+            let told = try Subprocess.run(Subprocess.graticule, command + ["--shard", "2/2"], environment: array)
+            #expect(told.status == 0 && told.output.contains("1 of 1 slides done"))
+        }
+    }
+
+    @Test func noCommandWritesOverItsInput() throws {
+        try TestFolders.withTemporary { folder in
+            let model = folder.appendingPathComponent("model")
+            try #require(try train(model).status == 0)
+            let slide = folder.appendingPathComponent("phantom-2.svs")
+            try FileManager.default.copyItem(atPath: "\(phantom)/phantom-2.svs", toPath: slide.path)
+            let results = folder.appendingPathComponent("r.sqlite")
+            try #require(
+                try graticule("segment", slide.path, "--model", model.path, "--results", results.path).status == 0)
+            let counts = folder.appendingPathComponent("c.csv")
+            try Data("class,lymphocytes\n0,1\n".utf8).write(to: counts)
+            let heatmap = folder.appendingPathComponent("prediction-phantom-2")
+            try FileManager.default.copyItem(atPath: "\(phantom)/heatmaps/prediction-phantom-2", toPath: heatmap.path)
+            let link = folder.appendingPathComponent("link.csv")
+            try FileManager.default.createSymbolicLink(at: link, withDestinationURL: slide)
+            let export = ["export", results.path, "--slide", "phantom-2", "--format", "csv", "--output"]
+            for (command, input) in [
+                (export + [results.path], results), (export + [slide.path], slide), (export + [link.path], slide),
+                (export + ["\(folder.path)/./model/../r.sqlite"], results),
+                (["priors", "--counts", counts.path, "--output", counts.path], counts),
+                (["import-heatmap", heatmap.path, "--slide", slide.path, "--output", heatmap.path], heatmap),
+                (["segment", slide.path, "--model", model.path, "--results", slide.path], slide),
+            ] {
+                let before = try Data(contentsOf: input)
+                let outcome = try Subprocess.run(Subprocess.graticule, command)
+                #expect(
+                    outcome.status == 1 && outcome.errors.contains("would be replaced"), "\(command): \(outcome.errors)"
+                )
+                #expect(try Data(contentsOf: input) == before)
+            }
+        }
+    }
+
+    @Test func aTrainingThatCannotWorkSaysSo() throws {
+        try TestFolders.withTemporary { folder in
+            let heatmaps = folder.appendingPathComponent("heatmaps")
+            try FileManager.default.createDirectory(at: heatmaps, withIntermediateDirectories: true)
+            let text = try String(contentsOfFile: "\(phantom)/heatmaps/prediction-phantom-1", encoding: .utf8)
+            let same = text.split(separator: "\n").map { line in
+                let fields = line.split(separator: " ")
+                return "\(fields[0]) \(fields[1]) 0.55 0"
+            }
+            try Data(same.joined(separator: "\n").utf8).write(
+                to: heatmaps.appendingPathComponent("prediction-phantom-1"))
+            let outcome = try graticule(
+                "train", "--slides", phantom, "--heatmaps", heatmaps.path, "--output",
+                folder.appendingPathComponent("m").path, "--steps", "2", "--widths", "4,6", "--members", "1", "--only",
+                "phantom-1")
+            #expect(outcome.status == 3)
+            #expect(
+                outcome.errors.split(separator: "\n").last
+                    == "warning: all regions are of class 5: a network learns from differences between classes; add slides with others"
+            )
+        }
     }
 
     @Test func priorsComeFromDescriptionsAndAreDrawn() throws {
@@ -172,15 +267,21 @@ struct CommandLineTests {
     @Test func aKilledTrainingGoesOnToTheSameWeights() throws {
         try TestFolders.withTemporary { folder in
             let (whole, killed) = (folder.appendingPathComponent("a"), folder.appendingPathComponent("b"))
-            try #require(try train(whole, steps: 60).status == 0)
-            _ = try Subprocess.run(
+            // So small a network learns hardly anything, and 3 says so.
+            try #require([0, 3].contains(try train(whole, steps: 120).status))
+            let checkpoint = killed.appendingPathComponent("checkpoint.safetensors")
+            let outcome = try Subprocess.run(
                 Subprocess.graticule,
                 [
                     "train", "--slides", phantom, "--heatmaps", "\(phantom)/heatmaps", "--output", killed.path,
-                    "--steps",
-                    "60", "--widths", "4,6", "--members", "1", "--only", "phantom-1",
-                ], killAfter: 3)
-            try #require(try train(killed, steps: 60, arguments: ["--resume"]).status == 0)
+                    "--steps", "120", "--widths", "4,6", "--members", "1", "--no-self-training", "--only", "phantom-1",
+                ], killWhen: { FileManager.default.fileExists(atPath: checkpoint.path) })
+            #expect(outcome.wasKilled && outcome.status == SIGKILL, "it was killed before its end")
+            #expect(FileManager.default.fileExists(atPath: checkpoint.path), "there is something to go on from")
+            #expect(!FileManager.default.fileExists(atPath: killed.appendingPathComponent("model.json").path))
+            let before = try String(contentsOf: killed.appendingPathComponent("metrics.csv"), encoding: .utf8)
+            #expect(before.split(separator: "\n").count > 1 && before.split(separator: "\n").count < 121)
+            try #require([0, 3].contains(try train(killed, steps: 120, arguments: ["--resume"]).status))
             let name = "weights.safetensors"
             #expect(
                 try Data(contentsOf: whole.appendingPathComponent(name))
@@ -192,17 +293,43 @@ struct CommandLineTests {
         try TestFolders.withTemporary { folder in
             let model = folder.appendingPathComponent("m")
             try #require(try train(model).status == 0)
-            func segment(_ file: String, killAfter: Double? = nil) throws -> Int32 {
-                try Subprocess.run(
-                    Subprocess.graticule,
-                    [
-                        "segment", "\(phantom)/phantom-1.svs", "\(phantom)/phantom-2.svs", "--model", model.path,
-                        "--results", folder.appendingPathComponent(file).path, "--tile", "64", "--threshold", "0.3",
-                    ], killAfter: killAfter
-                ).status
+            func command(_ file: String) -> [String] {
+                [
+                    "segment", "\(phantom)/phantom-1.svs", "\(phantom)/phantom-2.svs", "--model", model.path,
+                    "--results", folder.appendingPathComponent(file).path, "--tile", "64", "--threshold", "0.3",
+                ]
+            }
+            func segment(_ file: String) throws -> Int32 {
+                try Subprocess.run(Subprocess.graticule, command(file)).status
+            }
+            func killedSegmentation(
+                into file: String, when isTime: @escaping (_ storedRows: Int) -> Bool
+            ) throws -> Subprocess.Outcome {
+                let results = folder.appendingPathComponent(file)
+                return try Subprocess.run(
+                    Subprocess.graticule, command(file),
+                    killWhen: {
+                        guard FileManager.default.fileExists(atPath: results.path),
+                            let store = try? ResultStore(readOnly: results)
+                        else { return false }
+                        var rows = 0
+                        try? store.query("SELECT COALESCE(SUM(next_tile_row), 0) FROM run") { _, values in
+                            if case .integer(let count)? = values?.first { rows = Int(count) }
+                        }
+                        return isTime(rows)
+                    })
             }
             try #require(try segment("a.sqlite") == 0)
-            for delay in [0.15, 0.3, 0.5, 0.8] { _ = try segment("b.sqlite", killAfter: delay) }
+            // Killed as soon as more tile rows are stored than before, three times.
+            var stored = 0
+            for _ in 0..<3 {
+                let outcome = try killedSegmentation(into: "b.sqlite") { rows in
+                    defer { stored = max(stored, rows) }
+                    return rows > stored
+                }
+                #expect(outcome.wasKilled, "it was killed before its end")
+            }
+            #expect(stored > 0, "there is something to go on from")
             try #require(try segment("b.sqlite") == 0)
             func cells(_ file: String) throws -> [[ResultStore.Value]] {
                 var rows: [[ResultStore.Value]] = []

@@ -105,6 +105,7 @@ struct MixtureTests {
     @Test func blendAddsWeightedLogOdds() throws {
         struct Constant: SegmentationNetwork {
             let value: Float
+            let engineName = "test"
             let gridMultiple: Int
             let halo: Int
             func logOdds(_ batch: ImageBatch) throws -> [Float] { [value] }
@@ -213,6 +214,7 @@ struct CalibrationTests {
     }
 
     private struct Echo: SegmentationNetwork {
+        let engineName = "test"
         let gridMultiple = 1
         let halo = 0
         func logOdds(_ batch: ImageBatch) throws -> [Float] { batch.values }

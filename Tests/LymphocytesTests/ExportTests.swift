@@ -123,15 +123,11 @@ import WholeSlide
         #expect(Shard(text) == nil)
     }
 
-    @Test func slurmNumbersFromAnywhere() throws {
-        let shard = try Shard.ofSlurmArray(environment: [
-            "SLURM_ARRAY_TASK_ID": "14", "SLURM_ARRAY_TASK_COUNT": "3", "SLURM_ARRAY_TASK_MIN": "10",
-            "SLURM_ARRAY_TASK_STEP": "2",
-        ])
-        #expect(shard == Shard("3/3"))
-        #expect(try Shard.ofSlurmArray(environment: [:]) == nil)
-        #expect(throws: WorkError.self) {
-            try Shard.ofSlurmArray(environment: ["SLURM_ARRAY_TASK_ID": "x", "SLURM_ARRAY_TASK_COUNT": "3"])
-        }
+    @Test func aPartIsNeverGuessedFromWhatWasSubmitted() throws {
+        let array = ["SLURM_ARRAY_TASK_ID": "3", "SLURM_ARRAY_TASK_COUNT": "4", "SLURM_ARRAY_TASK_MAX": "4"]
+        #expect(throws: WorkError.self) { try Shard.refuseGuessing(slides: 8, environment: array) }
+        // A task with a slide of its own has no part, and so has what is no task.
+        try Shard.refuseGuessing(slides: 1, environment: array)
+        try Shard.refuseGuessing(slides: 8, environment: [:])
     }
 }

@@ -10,6 +10,7 @@ import Testing
 struct InferenceVariantTests {
     /// Log-odds from a pixel and the one to its right: no symmetry.
     private struct Leaning: SegmentationNetwork {
+        let engineName = "test"
         let gridMultiple = 1
         let halo = 1
         func logOdds(_ batch: ImageBatch) throws -> [Float] {
@@ -51,6 +52,7 @@ struct InferenceVariantTests {
     }
 
     private struct Identity: SegmentationNetwork {
+        let engineName = "test"
         let gridMultiple = 4
         let halo = 8
         func logOdds(_ batch: ImageBatch) throws -> [Float] { batch.values }
@@ -75,6 +77,7 @@ struct InferenceVariantTests {
 
     /// Log-odds that are the haematoxylin channel.
     private struct Hematoxylin: SegmentationNetwork {
+        let engineName = "test"
         let gridMultiple = 1
         let halo = 0
         func logOdds(_ batch: ImageBatch) throws -> [Float] {

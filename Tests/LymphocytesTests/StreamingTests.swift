@@ -64,7 +64,7 @@ import WholeSlide
             #expect(!second.wasStopped)
             #expect(try rows(stopped.store, cells) == rows(whole.store, cells))
             let profile = try rows(stopped.store, "SELECT json_extract(profile, '$.infer') > 0, engine FROM run")
-            #expect(profile == [[.integer(1), .text("libtorch")]])
+            #expect(profile == [[.integer(1), .text("darkness")]])
         }
     }
 

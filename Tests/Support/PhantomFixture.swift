@@ -67,6 +67,7 @@ public enum PhantomFixture {
 public final class DarknessNetwork: SegmentationNetwork, @unchecked Sendable {
     public struct Failure: Error {}
 
+    public let engineName = "darkness"
     public let gridMultiple = 4
     public let halo = 32
     private let lock = NSLock()

@@ -5,6 +5,8 @@ public enum Subprocess {
     /// What a program left behind.
     public struct Outcome: Sendable {
         public let status: Int32
+        /// Whether a signal ended it; `status` is its number then.
+        public let wasKilled: Bool
         public let output: String
         public let errors: String
     }
@@ -20,7 +22,8 @@ public enum Subprocess {
 
     /// Runs a program to its end.
     public static func run(
-        _ program: String, _ arguments: [String], environment: [String: String] = [:], killAfter seconds: Double? = nil
+        _ program: String, _ arguments: [String], environment: [String: String] = [:], killAfter seconds: Double? = nil,
+        killWhen isTime: (() throws -> Bool)? = nil
     ) throws -> Outcome {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: program)
@@ -39,9 +42,14 @@ public enum Subprocess {
             Thread.sleep(forTimeInterval: seconds)
             kill(process.processIdentifier, SIGKILL)
         }
+        if let isTime {
+            while process.isRunning, try !isTime() { Thread.sleep(forTimeInterval: 0.002) }
+            kill(process.processIdentifier, SIGKILL)
+        }
         process.waitUntilExit()
         return Outcome(
-            status: process.terminationStatus, output: try String(contentsOf: files[0], encoding: .utf8),
+            status: process.terminationStatus, wasKilled: process.terminationReason == .uncaughtSignal,
+            output: try String(contentsOf: files[0], encoding: .utf8),
             errors: try String(contentsOf: files[1], encoding: .utf8))
     }
 }

@@ -24,6 +24,20 @@ public struct Quantization: Codable, Equatable, Sendable {
     /// Whether bytes may stand in for 32 bits.
     public var isFaithful: Bool { meanDifference <= 0.01 && agreement >= 0.995 }
 
+    /// Sizes of numbers within a network: inputs are colours and densities, of order one; what comes after a convolution with
+    /// folded batch norm is within some hundreds. Beyond, every pixel would become the same byte.
+    private static let possibleInput: ClosedRange<Float> = 1e-6...1000
+    private static let possibleOutput: ClosedRange<Float> = 1e-6...100_000
+
+    /// Whether the limits are numbers that a network of this architecture can have, one for each channel and layer.
+    func isPossible(for architecture: UNetArchitecture) -> Bool {
+        let layers = architecture.convolutionCount
+        return inputLimits.count == architecture.inputChannels && limits.count == layers
+            && inputLimits.allSatisfy(Quantization.possibleInput.contains)
+            && limits.allSatisfy(Quantization.possibleOutput.contains) && limits.contains { $0 > 1e-3 }
+            && inputLimits.contains { $0 > 1e-2 } && meanDifference.isFinite && agreement.isFinite
+    }
+
     /// The share of values that a limit holds. What lies beyond is clamped; one stray value must not coarsen all others.
     static let quantile = 0.99995
 }

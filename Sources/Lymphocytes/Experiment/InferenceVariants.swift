@@ -17,6 +17,7 @@ enum InferenceVariant: String, Sendable {
 struct TurnedNetwork: SegmentationNetwork {
     let network: any SegmentationNetwork
 
+    var engineName: String { network.engineName }
     var gridMultiple: Int { network.gridMultiple }
     var halo: Int { network.halo }
 
@@ -60,6 +61,7 @@ struct DiscMeanNetwork: SegmentationNetwork {
     /// Pixels.
     let radius: Int
 
+    var engineName: String { network.engineName }
     var gridMultiple: Int { network.gridMultiple }
     var halo: Int { (network.halo + radius + gridMultiple - 1) / gridMultiple * gridMultiple }
 
@@ -103,6 +105,7 @@ struct RestainedNetwork: SegmentationNetwork {
     let encoding: InputEncoding
     let factors: (hematoxylin: Float, eosin: Float)
 
+    var engineName: String { network.engineName }
     var gridMultiple: Int { network.gridMultiple }
     var halo: Int { network.halo }
 

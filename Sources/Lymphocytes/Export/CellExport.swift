@@ -37,6 +37,9 @@ public struct CellExport: Sendable {
         run = try store.finishedRun(ofSlide: slide, model: model)
     }
 
+    /// The files from which the run was made: nothing may be written over them.
+    public var inputs: [URL] { [URL(fileURLWithPath: run.slidePath), URL(fileURLWithPath: run.modelPath)] }
+
     /// Writes a file.
     ///
     /// - Parameter progress: gets the share that is done, now and then.

@@ -19,27 +19,19 @@ public struct Shard: Equatable, Sendable {
         self.init(number: number, count: count)
     }
 
-    /// The part of a Slurm array job (`sbatch --array`); nil outside one.
+    /// Refuses to guess a part: in a Slurm array the number of tasks is that of the tasks which were submitted together, so
+    /// that `sbatch --array=3` after `--array=1-4` would take all slides, and `--array=1,4` halves.
     ///
-    /// - Throws: ``WorkError`` where Slurm's variables do not make sense together.
-    public static func ofSlurmArray(
-        environment: [String: String] = ProcessInfo.processInfo.environment
-    ) throws(WorkError) -> Shard? {
-        guard let identifier = environment["SLURM_ARRAY_TASK_ID"], let count = environment["SLURM_ARRAY_TASK_COUNT"]
-        else {
-            return nil
-        }
-        // An array may be numbered from any number on, in steps.
-        let first = environment["SLURM_ARRAY_TASK_MIN"].flatMap(Int.init) ?? 0
-        let step = max(1, environment["SLURM_ARRAY_TASK_STEP"].flatMap(Int.init) ?? 1)
-        guard let task = Int(identifier), let total = Int(count),
-            let shard = Shard(number: (task - first) / step + 1, count: total)
-        else {
-            throw WorkError(
-                .input,
-                "SLURM_ARRAY_TASK_ID \(identifier) and SLURM_ARRAY_TASK_COUNT \(count) name no part: give --shard i/n")
-        }
-        return shard
+    /// - Parameter slides: how many were given; a task with a slide of its own needs no part.
+    /// - Throws: ``WorkError`` within an array, where several slides are given and no part.
+    public static func refuseGuessing(
+        slides: Int, environment: [String: String] = ProcessInfo.processInfo.environment
+    ) throws(WorkError) {
+        guard slides > 1, let task = environment["SLURM_ARRAY_TASK_ID"] else { return }
+        throw WorkError(
+            .input,
+            "this is task \(task) of a Slurm array with \(slides) slides and no part: say which one with "
+                + "--shard $SLURM_ARRAY_TASK_ID/N, where N is the number of parts whichever tasks are submitted again")
     }
 
     public func part<Element>(of list: [Element]) -> [Element] {
