@@ -60,12 +60,15 @@ extension GraticuleService {
     func addCounting(to router: Router<Context>) {
         router.get("/api/count/regions") { request, _ in
             let drawn = try await sample(seed: try request.integer("seed", in: 1...100) ?? 1)
+            // A reader sees their own counts; without a name, that somebody has counted.
+            let reader = request.uri.queryParameters["by"].map { String($0).removingPercentEncoding ?? String($0) }
             let counts = try await storeWork.run { try views.counts() }
             let regions = try await tileWork.run {
                 try drawn.compactMap { region -> Region? in
                     guard let entry = library.entry(named: region.slide) else { return nil }
                     let count = counts.first {
                         $0.slide == region.slide && $0.level0X == region.level0X && $0.level0Y == region.level0Y
+                            && (reader == nil || $0.countedBy == reader)
                     }
                     return Region(
                         slide: entry.id, name: region.slide, coarseClass: region.coarseClass, x: region.level0X,
@@ -111,7 +114,9 @@ extension GraticuleService {
         router.get("/api/count/priors") { _, _ in
             let counts = try await storeWork.run { try views.counts() }
             var counted = [Int](repeating: 0, count: CoarseClasses().count)
-            for count in counts where counted.indices.contains(count.coarseClass) { counted[count.coarseClass] += 1 }
+            for region in CountTable.byRegion(counts) where counted.indices.contains(region.coarseClass) {
+                counted[region.coarseClass] += 1
+            }
             do {
                 let priors = try CountTable.priors(of: counts, from: "the page")
                 let last = priors.labels.count - 1

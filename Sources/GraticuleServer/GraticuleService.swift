@@ -65,7 +65,7 @@ public struct GraticuleService: Sendable {
         let library = SlideLibrary(options, store: views)
         self.library = library
         var sources = SegmentationQueue.Sources(
-            slide: { library.entry(named: $0)?.url }, model: { try library.model($0) })
+            slide: { library.entry(named: $0)?.file }, model: { try library.model($0) })
         sources.heatmaps = options.heatmaps
         sources.givenScale = options.givenScale
         queue = SegmentationQueue(store: store, sources: sources, threads: max(1, options.threads - 1))
@@ -107,12 +107,16 @@ public struct GraticuleService: Sendable {
 
     /// Messages of the store name files; clients are told names without folders.
     func withoutPaths(_ json: Data) -> Response {
-        var text = String(decoding: json, as: UTF8.self)
+        JSONBody.response(json: Data(withoutPaths(text: String(decoding: json, as: UTF8.self)).utf8))
+    }
+
+    func withoutPaths(text: String) -> String {
+        var text = text
         let folders = [options.slides, options.models, options.heatmaps, options.results.deletingLastPathComponent()]
         for folder in folders.compactMap({ $0 }) where folder.path != "/" {
             text = text.replacing(folder.path + "/", with: "").replacing(folder.path, with: "(folder)")
         }
-        return JSONBody.response(json: Data(text.utf8))
+        return text
     }
 
     /// The queue runs as long as the server.

@@ -5,6 +5,7 @@ internal import Lymphocytes
 internal import NIOCore
 internal import ResultStore
 internal import ServiceLifecycle
+internal import WholeSlide
 
 /// The queue of segmentations.
 extension GraticuleService {
@@ -30,7 +31,7 @@ extension GraticuleService {
                 throw HTTPError(
                     .badRequest, message: "a job has between 1 and \(GraticuleService.mostSlides) slides")
             }
-            let names = try wanted.slides.map { try library.entry(id: $0).name }
+            let names = try wanted.slides.map { try library.entry(id: $0).file.title }
             guard Set(names).count == names.count else {
                 throw HTTPError(.badRequest, message: "a job names each slide once")
             }
@@ -46,7 +47,13 @@ extension GraticuleService {
             let id = try GraticuleService.job(context)
             let wasOpen = try await writeWork.run { try queue.cancel(id) }
             guard wasOpen else { throw HTTPError(.conflict, message: "the job has ended already") }
-            return JSONBody.response(try await storeWork.run { try views.job(id) })
+            return withoutPaths(JSONBody.data(try await storeWork.run { try views.job(id) }))
+        }
+        router.post("/api/jobs/{job}/retry") { _, context in
+            let id = try GraticuleService.job(context)
+            let isBack = try await writeWork.run { try queue.retry(id) }
+            guard isBack else { throw HTTPError(.conflict, message: "the job has not ended, or nothing of it is left") }
+            return withoutPaths(JSONBody.data(try await storeWork.run { try views.job(id) }))
         }
         router.get("/api/jobs/{job}/events") { request, context in
             let id = try GraticuleService.job(context)
@@ -56,10 +63,11 @@ extension GraticuleService {
                 body: ResponseBody { writer in
                     let encoder = JSONEncoder()
                     encoder.keyEncodingStrategy = .convertToSnakeCase
+                    encoder.outputFormatting = [.withoutEscapingSlashes]
                     // It ends with the job, with the client, and when the service is asked to end.
                     try? await request.body.consumeWithCancellationOnInboundClose { _ in
                         for await event in events.cancelOnGracefulShutdown() {
-                            let json = String(decoding: try encoder.encode(event), as: UTF8.self)
+                            let json = withoutPaths(text: String(decoding: try encoder.encode(event), as: UTF8.self))
                             try await writer.write(ByteBuffer(string: "data: \(json)\n\n"))
                         }
                     }

@@ -13,7 +13,21 @@ extension GraticuleService {
     private struct SlideItem: Encodable {
         let id: String?
         let name: String
-        let runs: [RunOverview]
+        let runs: [Run]
+    }
+
+    /// A run without what is the service's own: paths and hashes.
+    private struct Run: Encodable {
+        let overview: RunOverview
+
+        private enum Keys: String, CodingKey { case path, identity }
+
+        func encode(to encoder: any Encoder) throws {
+            try overview.encode(to: encoder)
+            var container = encoder.container(keyedBy: Keys.self)
+            try container.encodeNil(forKey: .path)
+            try container.encodeNil(forKey: .identity)
+        }
     }
 
     private struct SlideDetail: Encodable {
@@ -27,7 +41,9 @@ extension GraticuleService {
         let tileSize: Int
         let properties: [String: String]
         let associatedImages: [String]
-        let runs: [RunOverview]
+        let runs: [Run]
+        /// What people must know of the slide's results.
+        let notice: String?
     }
 
     private struct Evaluation: Encodable {
@@ -39,29 +55,65 @@ extension GraticuleService {
     }
 
     /// The run that a request names, or the latest of the slide.
+    ///
+    /// - Throws: 409 where there are results of another file that lay at the slide's place: they are not drawn over this one.
     func run(of entry: SlideLibrary.Entry, _ request: Request) async throws -> RunReference {
         let wanted = try request.integer("run", in: 1...Int(Int32.max)).map(Int64.init)
-        guard let run = try await storeWork.run({ try views.run(ofSlide: entry.name, id: wanted) }) else {
+        let identity = try await tileWork.run { try library.opened(entry).identity }
+        let (own, other) = try await storeWork.run {
+            let own = try views.run(ofSlide: entry.name, identity: identity, id: wanted)
+            return (own, own == nil ? try views.run(ofSlide: entry.name, identity: nil, id: wanted) : nil)
+        }
+        if let own { return own }
+        guard let other else {
             throw HTTPError(.notFound, message: "the slide has not been segmented, or has no such run")
         }
-        return run
+        // Results of before slides were known by their content.
+        guard other.identity.hasPrefix("unknown-") else {
+            throw HTTPError(.conflict, message: GraticuleService.replaced)
+        }
+        return other
+    }
+
+    private static let replaced =
+        "the slide's file is not the one that these results are of: it was replaced, or another slide has its name; segment it again"
+
+    /// The runs of a slide that is open, and whether there are others of its name and place.
+    private static func runs(
+        _ all: [RunOverview], of entry: SlideLibrary.Entry, identity: String
+    ) -> (own: [RunOverview], notice: String?) {
+        let own = all.filter { $0.identity == identity || $0.identity.hasPrefix("unknown-") }
+        let isReplaced = own.isEmpty && all.contains { $0.path == entry.url.path }
+        return (own, isReplaced ? replaced : nil)
     }
 
     func addResults(to router: Router<Context>) {
         router.get("/api/slides") { _, _ in
             let (entries, runs) = try await storeWork.run { (library.entries, try views.runs()) }
-            let byName = Dictionary(grouping: runs, by: \.slide)
-            let shown = Set(entries.map(\.name))
-            var items = entries.map { SlideItem(id: $0.id, name: $0.name, runs: byName[$0.name] ?? []) }
-            // Results whose slides are elsewhere are listed too, without a picture.
-            items += byName.filter { !shown.contains($0.key) }.sorted { $0.key < $1.key }
-                .map { SlideItem(id: nil, name: $0.key, runs: $0.value) }
+            // Slides are not opened for a list: their results are found by place, and by name where it is one slide's alone.
+            let byPath = Dictionary(grouping: runs.filter { !$0.isReplaced }, by: \.path)
+            let byName = Dictionary(grouping: runs.filter { !$0.isReplaced }, by: \.slide)
+            var shown = Set<Int64>()
+            var items = entries.map { entry in
+                let sole = entry.file.sharesName ? nil : byName[entry.name]
+                let own = byPath[entry.url.path] ?? sole.flatMap { Set($0.map(\.identity)).count == 1 ? $0 : nil } ?? []
+                shown.formUnion(own.map(\.id))
+                return SlideItem(id: entry.id, name: entry.file.title, runs: own.map(Run.init))
+            }
+            // Results whose slides are elsewhere, or were replaced, are listed too, without a picture.
+            let rest = Dictionary(grouping: runs.filter { !shown.contains($0.id) }) { "\($0.slide)\n\($0.identity)" }
+            items += rest.sorted { $0.key < $1.key }.map { _, runs in
+                SlideItem(
+                    id: nil, name: runs[0].slide + (runs[0].isReplaced ? " (replaced since)" : ""),
+                    runs: runs.map(Run.init))
+            }
             return withoutPaths(JSONBody.data(items))
         }
         router.get("/api/slides/{id}") { _, context in
             let entry = try library.entry(id: try context.parameters.require("id"))
             let open = try await tileWork.run { try library.opened(entry) }
-            let runs = try await storeWork.run { try views.runs(ofSlide: entry.name) }
+            let all = try await storeWork.run { try views.runs(ofSlide: entry.name) }
+            let (runs, notice) = GraticuleService.runs(all, of: entry, identity: open.identity)
             // Descriptions and file names may hold a patient's name.
             let harmless = open.slide.properties.filter { key, _ in
                 options.showsLabels
@@ -70,11 +122,13 @@ extension GraticuleService {
             return withoutPaths(
                 JSONBody.data(
                     SlideDetail(
-                        id: entry.id, name: entry.name, width: open.slide.width, height: open.slide.height,
+                        id: entry.id, name: entry.file.title, width: open.slide.width, height: open.slide.height,
                         micronsPerPixel: open.scale?.micronsPerPixel ?? runs.first?.micronsPerPixel,
                         objectivePower: open.slide.properties["openslide.objective-power"].flatMap(Double.init),
                         levels: open.pyramid.levels.count, tileSize: open.pyramid.tileSize, properties: harmless,
-                        associatedImages: options.showsLabels ? open.slide.associatedImageNames : [], runs: runs)))
+                        associatedImages: options.showsLabels ? open.slide.associatedImageNames : [],
+                        runs: runs.map(Run.init),
+                        notice: notice)))
         }
         router.get("/api/slides/{id}/cells") { request, context in
             let entry = try library.entry(id: try context.parameters.require("id"))

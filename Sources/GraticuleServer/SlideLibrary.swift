@@ -24,6 +24,10 @@ final class SlideLibrary: Sendable {
         let entry: Entry
         let slide: Slide
         let pyramid: DeepZoom
+        /// Of its content.
+        let identity: String
+        /// What the file was when it was opened.
+        let stamp: String?
         /// nil where the slide does not say how large its pixels are.
         let scale: SlideScale?
     }
@@ -32,7 +36,7 @@ final class SlideLibrary: Sendable {
         var entries: [Entry] = []
         var byID: [String: Entry] = [:]
         var read = Date.distantPast
-        var models: [String: SegmentationModel] = [:]
+        var models: [String: (model: SegmentationModel, stamp: String)] = [:]
     }
 
     private let folder: URL
@@ -63,7 +67,13 @@ final class SlideLibrary: Sendable {
         return entry
     }
 
-    func entry(named name: String) -> Entry? { refreshed().entries.first { $0.name == name } }
+    /// The one slide that a job names: by its path within the folder, or by its name where no other has the same.
+    func entry(named name: String) -> Entry? {
+        let entries = refreshed().entries
+        if let exact = entries.first(where: { $0.file.relativePath == name }) { return exact }
+        let named = entries.filter { $0.name == name }
+        return named.count == 1 ? named[0] : nil
+    }
 
     private func refreshed() -> State {
         state.withLock { state in
@@ -89,10 +99,13 @@ final class SlideLibrary: Sendable {
 
     /// Opens a slide, or finds it open. It blocks.
     func opened(_ entry: Entry) throws -> Open {
-        if let known = open[entry.id] { return known }
+        let stamp = entry.file.stamp
+        // Where another file lies at the place by now, what was open is of the past.
+        if let known = open[entry.id], known.stamp == stamp { return known }
         let slide = try Slide(entry.url)
         let found = Open(
-            entry: entry, slide: slide, pyramid: DeepZoom(slide), scale: try? slide.scale(given: givenScale))
+            entry: entry, slide: slide, pyramid: DeepZoom(slide), identity: try slide.contentIdentity(), stamp: stamp,
+            scale: try? slide.scale(given: givenScale))
         open.insert(found, for: entry.id, cost: 1)
         return found
     }
@@ -124,14 +137,17 @@ final class SlideLibrary: Sendable {
     /// Loads a model, or finds it loaded. It blocks.
     func model(_ name: String) throws -> SegmentationModel {
         try modelLock.withLock {
-            if let known = state.withLock({ $0.models[name] }) { return known }
             guard let folder = try modelFolders()[name] else {
                 throw HTTPError(.notFound, message: "there is no model named '\(name)' at hand")
             }
+            // A model that is trained anew in its folder is another one.
+            let stamp = ["weights.safetensors", "model.json"]
+                .map { SlideFile(folder.appendingPathComponent($0)).stamp ?? "" }.joined(separator: " ")
+            if let known = state.withLock({ $0.models[name] }), known.stamp == stamp { return known.model }
             let model = try SegmentationModel(folder)
             state.withLock { state in
                 if state.models.count >= 4 { state.models = [:] }
-                state.models[name] = model
+                state.models[name] = (model, stamp)
             }
             return model
         }

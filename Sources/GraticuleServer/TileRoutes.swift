@@ -8,7 +8,8 @@ internal import WholeSlide
 
 /// Pictures of slides.
 extension GraticuleService {
-    private static let kept = "private, max-age=3600"
+    /// A slide may be replaced: a browser asks again, and is told by the tag that it has the picture.
+    private static let kept = "private, max-age=60"
 
     func addTiles(to router: Router<Context>) {
         router.get("/slides/{id}.dzi") { _, context in
@@ -21,7 +22,7 @@ extension GraticuleService {
         router.get("/slides/{id}_files/{level}/{tile}.jpeg") { request, context in
             let entry = try library.entry(id: try context.parameters.require("id"))
             let (level, column, row) = try GraticuleService.address(context)
-            let key = "\(entry.id)/\(level)/\(column)_\(row)"
+            let key = "\(entry.id)/\(entry.file.stamp ?? "")/\(level)/\(column)_\(row)"
             if let known = tiles[key] { return known.response(to: request, cacheControl: GraticuleService.kept) }
             let tile = try await tileWork.run {
                 if let known = tiles[key] { return known }
@@ -37,7 +38,7 @@ extension GraticuleService {
         }
         router.get("/slides/{id}/thumbnail.jpeg") { request, context in
             let entry = try library.entry(id: try context.parameters.require("id"))
-            let key = "\(entry.id)/thumbnail"
+            let key = "\(entry.id)/\(entry.file.stamp ?? "")/thumbnail"
             if let known = tiles[key] { return known.response(to: request, cacheControl: GraticuleService.kept) }
             let image = try await tileWork.run {
                 let image = try GraticuleService.jpeg(try library.opened(entry).pyramid.thumbnail(side: 512))

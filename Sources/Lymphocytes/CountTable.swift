@@ -46,10 +46,30 @@ public enum CountTable {
         classes: CoarseClasses = CoarseClasses()
     ) throws -> LabelPriors {
         var byClass = [[Double]](repeating: [], count: classes.count)
-        for count in counts where byClass.indices.contains(count.coarseClass) {
-            byClass[count.coarseClass].append(Double(count.lymphocytes))
+        for region in byRegion(counts) where byClass.indices.contains(region.coarseClass) {
+            byClass[region.coarseClass].append(region.lymphocytes)
         }
         return try priors(byClass, from: source, nucleusDiameter: nucleusDiameter)
+    }
+
+    /// Each region once, with the mean of its readers' counts.
+    public static func byRegion(_ counts: [RegionCountRecord]) -> [(coarseClass: Int, lymphocytes: Double)] {
+        struct Key: Hashable {
+            let slide: String
+            let x: Double
+            let y: Double
+        }
+        var order: [Key] = []
+        var regions: [Key: [RegionCountRecord]] = [:]
+        for count in counts {
+            let key = Key(slide: count.slide, x: count.level0X, y: count.level0Y)
+            if regions[key] == nil { order.append(key) }
+            regions[key, default: []].append(count)
+        }
+        return order.compactMap { key in
+            guard let read = regions[key], let first = read.first else { return nil }
+            return (first.coarseClass, Double(read.reduce(0) { $0 + $1.lymphocytes }) / Double(read.count))
+        }
     }
 
     /// The mean share of lymphocyte pixels of each class as far as it has been counted; 0 where it has not.
@@ -58,7 +78,7 @@ public enum CountTable {
     ) -> [Double] {
         let radius = nucleusDiameter / 2 / Training.micronsPerPixel
         return (0..<classes).map { known in
-            let values = counts.filter { $0.coarseClass == known }.map { Double($0.lymphocytes) }
+            let values = byRegion(counts).filter { $0.coarseClass == known }.map(\.lymphocytes)
             return values.reduce(0, +) / Double(max(1, values.count)) * .pi * radius * radius / regionPixels
         }
     }

@@ -4,13 +4,16 @@ internal import GRDB
 /// How the cells of a run lie: clustered or spread, and whether tile borders show in them.
 public struct CellStatistics: Sendable, Equatable {
     /// Clark and Evans' index: the mean distance to the nearest other cell over ½ √(tissue / cells), what cells strewn at
-    /// random would have. Below 1 they cluster. A distance counts up to a tile's width. nil for fewer than two cells.
+    /// random would have. Below 1 they cluster. A distance counts up to ``nearestRange``. nil for fewer than two cells.
     public var nearestNeighborIndex: Double?
     /// Cells a unit of area within ``seamWidth`` of borders between tiles, over that of the strips beside, twice as wide: both
     /// see the same tissue. 1 without seams; nil where there are too few cells.
     public var seamScore: Double?
     /// Its standard error, from the counts alone.
     public var seamScoreError: Double?
+
+    /// The farthest that a nearest cell is looked for, working pixels, whatever the tiles.
+    public static let nearestRange = 512
 
     /// Working pixels on each side of a border between tiles.
     public static let seamWidth = 8
@@ -24,25 +27,39 @@ extension ResultStore {
                 let row = try Row.fetchOne(
                     db, sql: "SELECT tile_side, level0_per_pixel, tile_rows FROM run WHERE id = ?", arguments: [run])
             else { return CellStatistics() }
-            let (tileSide, scale): (Int, Double) = (row[0], row[1])
+            let (tileSide, scale): (Int, Double) = (try row.get(0), try row.get(1))
+            guard (1...(1 << 20)).contains(tileSide), (1e-3...1e3).contains(scale) else {
+                throw DamagedRow(description: "a run has tiles of \(tileSide) px at \(scale) px each")
+            }
             let tiles = try Row.fetchAll(
                 db, sql: "SELECT tile_row, tile_column FROM tile WHERE run_id = ? AND status = 'done'", arguments: [run]
             )
             var field = CellField(
                 side: Double(tileSide) * scale, seam: Double(CellStatistics.seamWidth) * scale,
-                tiles: Set(tiles.map { CellField.Tile(row: $0[0], column: $0[1]) }))
+                tiles: Set(try tiles.map { CellField.Tile(row: try $0.get(0), column: try $0.get(1)) }))
             let cursor = try Row.fetchCursor(
                 db, sql: "SELECT centroid_x, centroid_y FROM cell WHERE run_id = ? ORDER BY id", arguments: [run])
-            while let cell = try cursor.next() { field.add(x: cell[0], y: cell[1]) }
+            var near = CellField(side: Double(CellStatistics.nearestRange) * scale, seam: 0, tiles: [])
+            let isSame = tileSide == CellStatistics.nearestRange
+            while let cell = try cursor.next() {
+                let (x, y): (Double, Double) = (try cell.get(0), try cell.get(1))
+                guard abs(x) < 1e9, abs(y) < 1e9 else {
+                    throw DamagedRow(description: "a cell lies at (\(x), \(y))")
+                }
+                field.add(x: x, y: y)
+                if !isSame { near.add(x: x, y: y) }
+            }
             let tissue =
                 try Double.fetchOne(
                     db,
                     sql: """
-                        SELECT COALESCE((SELECT SUM(tissue_mm2) FROM tile WHERE run_id = run.id), slide.tissue_mm2) * 1e6
+                        SELECT COALESCE((SELECT SUM(tissue_mm2) FROM tile WHERE run_id = run.id), run.tissue_mm2) * 1e6
                             / (slide.microns_per_pixel * slide.microns_per_pixel)
                         FROM run JOIN slide ON slide.id = slide_id WHERE run.id = ?
                         """, arguments: [run]) ?? 0
-            return field.statistics(tissue: tissue)
+            var statistics = field.statistics(tissue: tissue)
+            if !isSame { statistics.nearestNeighborIndex = near.statistics(tissue: tissue).nearestNeighborIndex }
+            return statistics
         }
     }
 }

@@ -2,8 +2,11 @@ public import Foundation
 
 /// A slide as the store keeps it.
 public struct SlideRecord: Sendable {
+    /// Name by which people refer to it, composed.
     public var name: String
     public var path: String
+    /// Of its content: slides of one name are told apart by it.
+    public var identity: String
     public var vendor: String
     /// Level-0 pixels.
     public var width: Int
@@ -18,11 +21,13 @@ public struct SlideRecord: Sendable {
     public var boundsY: Double
 
     public init(
-        name: String, path: String, vendor: String, width: Int, height: Int, micronsPerPixel: Double,
+        name: String, path: String, identity: String = "", vendor: String, width: Int, height: Int,
+        micronsPerPixel: Double,
         scaleSource: String, tissueSquareMillimeters: Double, boundsX: Double = 0, boundsY: Double = 0
     ) {
         self.name = name
         self.path = path
+        self.identity = identity
         self.vendor = vendor
         self.width = width
         self.height = height
@@ -36,7 +41,7 @@ public struct SlideRecord: Sendable {
 
 /// A model as the store keeps it.
 public struct ModelRecord: Sendable {
-    /// Changes with the weights.
+    /// Changes with weights and description.
     public var fingerprint: String
     public var name: String
     public var path: String
@@ -78,6 +83,26 @@ public struct RunSettings: Sendable {
         self.tileRows = tileRows
         self.programVersion = programVersion
         self.engine = engine
+    }
+}
+
+/// Where on its slide a run looks: squares of working pixels, row by row from the slide's corner.
+public struct GroundRecord: Sendable, Equatable {
+    /// The side of a square, working pixels.
+    public var side: Int
+    public var columns: Int
+    public var rows: Int
+    /// Whether the tissue was found by itself.
+    public var isFound: Bool
+    /// A byte a square: bit 0 where it holds tissue, bit 1 where it is looked at.
+    public var squares: Data
+
+    public init(side: Int, columns: Int, rows: Int, isFound: Bool, squares: Data) {
+        self.side = side
+        self.columns = columns
+        self.rows = rows
+        self.isFound = isFound
+        self.squares = squares
     }
 }
 

@@ -27,22 +27,37 @@ public struct StoredCell: Sendable {
         polygon, mask_x, mask_y, mask_width, mask_height, mask
         """
 
-    init(_ row: Row) {
-        id = row[0]
-        centroidX = row[1]
-        centroidY = row[2]
-        areaSquareMicrons = row[3]
-        perimeterMicrons = row[4]
-        circularity = row[5]
-        meanProbability = row[6]
-        meanHematoxylin = row[7]
-        polygon = [UInt8](row[8] as Data)
-        maskX = row[9]
-        maskY = row[10]
-        maskWidth = row[11]
-        maskHeight = row[12]
-        mask = [UInt8](row[13] as Data)
+    /// - Throws: ``DamagedRow`` where a value cannot be that of a cell.
+    init(_ row: Row) throws {
+        id = try row.get(0)
+        centroidX = try row.get(1)
+        centroidY = try row.get(2)
+        areaSquareMicrons = try row.get(3)
+        perimeterMicrons = try row.get(4)
+        circularity = try row.get(5)
+        meanProbability = try row.get(6)
+        meanHematoxylin = try row.get(7)
+        polygon = [UInt8](try row.get(8) as Data)
+        maskX = try row.get(9)
+        maskY = try row.get(10)
+        maskWidth = try row.get(11)
+        maskHeight = try row.get(12)
+        mask = [UInt8](try row.get(13) as Data)
+        // Cells are cut into windows of some thousands of pixels; coordinates are those of a slide.
+        let sides = 1...StoredCell.mostSide
+        guard abs(centroidX) < 1e9, abs(centroidY) < 1e9, sides.contains(maskWidth), sides.contains(maskHeight),
+            maskWidth * maskHeight <= StoredCell.mostPixels, (0...(1 << 24)).contains(maskX),
+            (0...(1 << 24)).contains(maskY)
+        else {
+            throw DamagedRow(
+                description:
+                    "cell \(id) lies at (\(centroidX), \(centroidY)) with a mask of \(maskWidth)×\(maskHeight) px at (\(maskX), \(maskY))"
+            )
+        }
     }
+
+    static let mostSide = 1 << 16
+    static let mostPixels = 1 << 25
 }
 
 /// A finished run with what an export needs of its slide and model.
@@ -65,30 +80,58 @@ public struct StoredRun: Sendable {
     public let tileSide: Int
     public let engine: String
     public let cells: Int
+    /// Of the slide's content.
+    public let slideIdentity: String
 
     /// Size of the slide in working pixels.
     public var workingWidth: Int { max(1, Int((Double(width) / level0PerPixel).rounded(.up))) }
     public var workingHeight: Int { max(1, Int((Double(height) / level0PerPixel).rounded(.up))) }
 }
 
+extension StoredRun {
+    /// - Throws: ``DamagedRow`` where a value cannot be that of a run.
+    init(_ row: Row) throws {
+        self.init(
+            id: try row.get(0), slide: try row.get(1), slidePath: try row.get(2), width: try row.get(3),
+            height: try row.get(4), micronsPerPixel: try row.get(5), boundsX: try row.get(6), boundsY: try row.get(7),
+            model: try row.get(8), modelPath: try row.get(9), modelFingerprint: try row.get(10),
+            modelDescription: try row.get(11), level0PerPixel: try row.get(12), tileSide: try row.get(13),
+            engine: try row.get(14), cells: try row.get(15), slideIdentity: try row.get(16))
+        let sides = 1...(1 << 24)
+        guard sides.contains(width), sides.contains(height), (1e-3...1e3).contains(micronsPerPixel),
+            (1e-2...1e3).contains(level0PerPixel), (1...(1 << 16)).contains(tileSide), abs(boundsX) < 1e9,
+            abs(boundsY) < 1e9, workingWidth * workingHeight <= 1 << 38
+        else {
+            throw DamagedRow(
+                description:
+                    "run \(id) is of a slide of \(width)×\(height) px of \(micronsPerPixel) µm, \(level0PerPixel) px to a working pixel, in tiles of \(tileSide) px"
+            )
+        }
+    }
+}
+
 extension ResultStore {
     /// The last finished run of a slide.
     ///
-    /// - Parameter model: name or fingerprint; nil for any.
+    /// - Parameters:
+    ///   - name: as ``slide(named:)`` takes it.
+    ///   - model: name or fingerprint; nil for any.
     /// - Throws: ``StoreError`` that says what there is instead.
     public func finishedRun(ofSlide name: String, model: String? = nil) throws(StoreError) -> StoredRun {
         let path = url.path
+        let slide = try slide(named: name)
         return try read { db in
             let row = try Row.fetchOne(
                 db,
                 sql: """
                     SELECT run.id, slide.name, slide.path, width, height, slide.microns_per_pixel, bounds_x, bounds_y,
                         model.name, model.path, fingerprint, description, level0_per_pixel, tile_side, engine,
-                        (SELECT COUNT(*) FROM cell WHERE run_id = run.id)
+                        (SELECT COUNT(*) FROM cell WHERE run_id = run.id), slide.identity
                     FROM run JOIN slide ON slide.id = slide_id JOIN model ON model.id = model_id
-                    WHERE slide.name = ? AND run.status = 'done' AND (? IS NULL OR model.name = ? OR fingerprint = ?)
+                    WHERE slide.identity = ? AND slide.name = ? AND run.status = 'done'
+                        AND (? IS NULL OR model.name = ? OR fingerprint = ?)
                     ORDER BY run.id DESC LIMIT 1
-                    """, arguments: [name, model, model, model])
+                    """, arguments: [slide.identity, slide.name, model, model, model])
             guard let row else {
                 let names = try String.fetchAll(
                     db,
@@ -101,11 +144,7 @@ extension ResultStore {
                         + (model.map { " by model '\($0)'" } ?? "")
                         + (names.isEmpty ? "" : "; it has \(names.joined(separator: ", "))"))
             }
-            return StoredRun(
-                id: row[0], slide: row[1], slidePath: row[2], width: row[3], height: row[4], micronsPerPixel: row[5],
-                boundsX: row[6], boundsY: row[7], model: row[8], modelPath: row[9], modelFingerprint: row[10],
-                modelDescription: row[11], level0PerPixel: row[12], tileSide: row[13], engine: row[14],
-                cells: row[15])
+            return try StoredRun(row)
         }
     }
 
@@ -132,9 +171,9 @@ extension ResultStore {
         do {
             try database.unsafeRead { db in
                 let cursor = try Row.fetchCursor(db, sql: sql, arguments: arguments)
-                while let row = try cursor.next() { try body(StoredCell(row)) }
+                while let row = try cursor.next() { try body(try StoredCell(row)) }
             }
-        } catch let error as DatabaseError {
+        } catch let error where error is DatabaseError || error is DamagedRow {
             throw StoreError.from(error, path: url.path)
         }
     }
@@ -147,7 +186,7 @@ extension ResultStore {
                 sql:
                     "SELECT level0_x, level0_y, level0_width, level0_height FROM tile WHERE run_id = ? AND status = 'done'",
                 arguments: [run]
-            ).map { ($0[0], $0[1], $0[2], $0[3]) }
+            ).map { (try $0.get(0), try $0.get(1), try $0.get(2), try $0.get(3)) }
         }
     }
 }

@@ -52,16 +52,25 @@ extension ResultStore {
     }
 
     /// The finished runs of a slide, the latest last.
+    ///
+    /// - Throws: ``StoreError`` where the name may be that of several slides; none is no error.
     public func finishedRuns(slideNamed name: String) throws(StoreError) -> [ScoredRun] {
-        try read { db in
+        let found: SlideReference
+        do {
+            found = try slide(named: name)
+        } catch {
+            guard error.code == .missing, !error.message.contains("several slides") else { throw error }
+            return []
+        }
+        return try read { db in
             try Row.fetchAll(
                 db,
                 sql: """
                     SELECT run.id, model.name, slide.microns_per_pixel FROM run
                     JOIN slide ON slide.id = slide_id JOIN model ON model.id = model_id
-                    WHERE slide.name = ? AND status = 'done' ORDER BY finished_at, run.id
-                    """, arguments: [name]
-            ).map { ScoredRun(id: $0[0], model: $0[1], micronsPerPixel: $0[2]) }
+                    WHERE slide.name = ? AND slide.identity = ? AND status = 'done' ORDER BY finished_at, run.id
+                    """, arguments: [found.name, found.identity]
+            ).map { ScoredRun(id: try $0.get(0), model: try $0.get(1), micronsPerPixel: try $0.get(2)) }
         }
     }
 
@@ -71,7 +80,7 @@ extension ResultStore {
             try Row.fetchAll(
                 db, sql: "SELECT centroid_x, centroid_y FROM cell WHERE run_id = ? ORDER BY id", arguments: [run]
             )
-            .map { ($0[0], $0[1]) }
+            .map { (try $0.get(0), try $0.get(1)) }
         }
     }
 

@@ -14,7 +14,7 @@ public struct JobRecord: Codable, Sendable, Equatable {
     public let id: Int64
     /// The model folder's name.
     public let model: String
-    /// queued, running, done, failed or cancelled.
+    /// queued, running, done, done with failures, failed or stopped.
     public let status: String
     public let message: String?
     /// ISO 8601.
@@ -22,7 +22,7 @@ public struct JobRecord: Codable, Sendable, Equatable {
     public let finishedAt: String?
     public let slides: [Slide]
 
-    public var isEnded: Bool { ["done", "failed", "cancelled"].contains(status) }
+    public var isEnded: Bool { ["done", "done with failures", "failed", "stopped"].contains(status) }
 }
 
 /// The queue of jobs. It is in the results file, so it outlives the service.
@@ -69,10 +69,11 @@ extension ResultStore {
             ).map { row in
                 let slides = try Row.fetchAll(
                     db, sql: "SELECT slide, status, message FROM job_slide WHERE job_id = ? ORDER BY ordinal",
-                    arguments: [row[0] as Int64]
-                ).map { JobRecord.Slide(slide: $0[0], status: $0[1], message: $0[2]) }
+                    arguments: [try row.get(0) as Int64]
+                ).map { JobRecord.Slide(slide: try $0.get(0), status: try $0.get(1), message: try $0.get(2)) }
                 return JobRecord(
-                    id: row[0], model: row[1], status: row[2], message: row[3], createdAt: row[4], finishedAt: row[5],
+                    id: try row.get(0), model: try row.get(1), status: try row.get(2), message: try row.get(3),
+                    createdAt: try row.get(4), finishedAt: try row.get(5),
                     slides: slides)
             }
         }
@@ -89,17 +90,42 @@ extension ResultStore {
     }
 
     /// How a slide of a job ended; `failure` is nil where it is done.
-    public func finishJobSlide(_ slide: String, job: Int64, failure: String?) throws(StoreError) {
+    ///
+    /// - Parameter note: what is to be said of a slide that is done, such as that it was done already.
+    public func finishJobSlide(
+        _ slide: String, job: Int64, failure: String?, note: String? = nil
+    ) throws(StoreError) {
         try write { db in
             try db.execute(
                 sql: "UPDATE job_slide SET status = ?, message = ? WHERE job_id = ? AND slide = ?",
-                arguments: [failure == nil ? "done" : "failed", failure, job, slide])
+                arguments: [failure == nil ? "done" : "failed", failure ?? note, job, slide])
+        }
+    }
+
+    /// Puts an ended job back into the queue, for the slides of it that are not done; false where it has not ended or all are.
+    public func retryJob(_ id: Int64) throws(StoreError) -> Bool {
+        try write { db in
+            let open =
+                try Int.fetchOne(
+                    db, sql: "SELECT COUNT(*) FROM job_slide WHERE job_id = ? AND status <> 'done'", arguments: [id])
+                ?? 0
+            guard open > 0 else { return false }
+            try db.execute(
+                sql: """
+                    UPDATE job SET status = 'queued', message = NULL, finished_at = NULL
+                    WHERE id = ? AND status IN ('done with failures', 'failed', 'stopped')
+                    """, arguments: [id])
+            guard db.changesCount == 1 else { return false }
+            try db.execute(
+                sql: "UPDATE job_slide SET status = 'queued', message = NULL WHERE job_id = ? AND status <> 'done'",
+                arguments: [id])
+            return true
         }
     }
 
     /// Ends a job that has not ended yet; false where it has.
     ///
-    /// - Parameter status: done, failed or cancelled.
+    /// - Parameter status: done, done with failures, failed or stopped.
     @discardableResult
     public func endJob(_ id: Int64, status: String, message: String? = nil) throws(StoreError) -> Bool {
         try write { db in
@@ -145,7 +171,7 @@ public struct RegionCountRecord: Codable, Sendable, Equatable {
 
 /// Counts for priors.
 extension ResultStore {
-    /// Stores a count, in place of an earlier one of the same region.
+    /// Stores a count, in place of an earlier one of the same region by the same reader.
     public func storeCount(_ count: RegionCountRecord) throws(StoreError) {
         try write { db in
             let points = String(decoding: try JSONEncoder().encode(count.points), as: UTF8.self)
@@ -168,14 +194,15 @@ extension ResultStore {
                 db,
                 sql: """
                     SELECT slide, level0_x, level0_y, level0_side, class, points, counted_by, counted_at FROM region_count
-                    ORDER BY class, slide, level0_y, level0_x
+                    ORDER BY class, slide, level0_y, level0_x, counted_by
                     """
             ).map { row in
-                let points = try? JSONDecoder().decode([[Double]].self, from: Data((row[5] as String).utf8))
+                let points = try? JSONDecoder().decode([[Double]].self, from: Data((try row.get(5) as String).utf8))
                 var count = RegionCountRecord(
-                    slide: row[0], level0X: row[1], level0Y: row[2], level0Side: row[3], coarseClass: row[4],
-                    points: points ?? [], countedBy: row[6])
-                count.countedAt = row[7]
+                    slide: try row.get(0), level0X: try row.get(1), level0Y: try row.get(2), level0Side: try row.get(3),
+                    coarseClass: try row.get(4),
+                    points: points ?? [], countedBy: try row.get(6))
+                count.countedAt = try row.get(7)
                 return count
             }
         }

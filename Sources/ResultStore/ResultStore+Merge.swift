@@ -9,8 +9,10 @@ extension ResultStore {
         public var cells = 0
         /// Runs that this file has already, finished.
         public var known = 0
-        /// Slides whose run in the other file is not finished: they stay there.
+        /// Slides whose run in the other file is not finished, and in this one neither: they stay there.
         public var unfinished: [String] = []
+        /// Inputs that could not be used there, with the reason, and are not done here.
+        public var failed: [String] = []
     }
 
     /// Copies the finished runs of another results file into this one, with slides, models, tiles, regions, cells and
@@ -18,7 +20,9 @@ extension ResultStore {
     ///
     /// A run that is here already, finished, is left alone; an unfinished one here gives way.
     ///
-    /// - Throws: ``StoreError`` where the other file cannot be read, or a slide of the same name is another one.
+    /// Slides are the same where content, name and scale are. What could not be used there is noted here too.
+    ///
+    /// - Throws: ``StoreError`` where the other file cannot be read.
     public func merge(_ other: URL) throws(StoreError) -> MergeOutcome {
         let known = try ResultStore(readOnly: other)
         // The other file's layout must be this program's; opening it for writing would bring it up to date.
@@ -29,14 +33,14 @@ extension ResultStore {
                 "\(other.path) has schema version \(version), this program's is \(Schema.currentVersion): segment into it once, and it is brought up to date"
             )
         }
-        let path = url.path
+        let readingPath = try ResultStore.readingPath(other)
         do {
             return try database.inDatabase { db in
-                try db.execute(sql: "ATTACH DATABASE ? AS other", arguments: [other.path])
+                try db.execute(sql: "ATTACH DATABASE ? AS other", arguments: [readingPath])
                 defer { try? db.execute(sql: "DETACH DATABASE other") }
                 var outcome = MergeOutcome()
                 try db.inTransaction {
-                    outcome = try ResultStore.copyRuns(db, path: path, other: other.path)
+                    outcome = try ResultStore.copyRuns(db)
                     try ResultStore.copyEvaluations(db)
                     return .commit
                 }
@@ -47,25 +51,14 @@ extension ResultStore {
         }
     }
 
-    private static func copyRuns(_ db: Database, path: String, other: String) throws -> MergeOutcome {
+    private static func copyRuns(_ db: Database) throws -> MergeOutcome {
         var outcome = MergeOutcome()
-        if let conflict = try Row.fetchOne(
-            db,
-            sql: """
-                SELECT theirs.name FROM other.slide AS theirs JOIN main.slide AS ours ON ours.name = theirs.name
-                WHERE ours.width <> theirs.width OR ours.height <> theirs.height
-                    OR ABS(ours.microns_per_pixel - theirs.microns_per_pixel) > 1e-9 LIMIT 1
-                """)
-        {
-            let name: String = conflict[0]
-            throw StoreError(
-                .foreign, "\(path) and \(other) have different slides named '\(name)': rename one and segment it again")
-        }
         try db.execute(
             sql: """
-                INSERT OR IGNORE INTO main.slide (name, path, vendor, width, height, microns_per_pixel, scale_source,
-                    tissue_mm2, bounds_x, bounds_y)
-                SELECT name, path, vendor, width, height, microns_per_pixel, scale_source, tissue_mm2, bounds_x, bounds_y
+                INSERT OR IGNORE INTO main.slide (name, file, path, identity, is_replaced, vendor, width, height,
+                    microns_per_pixel, scale_source, tissue_mm2, bounds_x, bounds_y)
+                SELECT name, file, path, identity, is_replaced, vendor, width, height, microns_per_pixel, scale_source,
+                    tissue_mm2, bounds_x, bounds_y
                 FROM other.slide;
                 INSERT OR IGNORE INTO main.model (fingerprint, name, path, microns_per_pixel, description)
                 SELECT fingerprint, name, path, microns_per_pixel, description FROM other.model;
@@ -78,34 +71,54 @@ extension ResultStore {
                 FROM other.run AS theirs
                 JOIN other.slide AS theirSlide ON theirSlide.id = theirs.slide_id
                 JOIN other.model AS theirModel ON theirModel.id = theirs.model_id
-                JOIN main.slide AS ourSlide ON ourSlide.name = theirSlide.name
-                JOIN main.model AS ourModel ON ourModel.fingerprint = theirModel.fingerprint
-                LEFT JOIN main.run AS ours ON ours.slide_id = ourSlide.id AND ours.model_id = ourModel.id
-                    AND ours.settings = theirs.settings
+                JOIN main.slide AS ourSlide ON ourSlide.identity = theirSlide.identity AND ourSlide.name = theirSlide.name
+                    AND ourSlide.microns_per_pixel = theirSlide.microns_per_pixel
+                    AND ourSlide.scale_source = theirSlide.scale_source
+                JOIN main.model AS ourModel
+                    ON ourModel.fingerprint = theirModel.fingerprint AND ourModel.name = theirModel.name
+                LEFT JOIN main.run AS ours ON ours.settings = theirs.settings AND ours.slide_id = ourSlide.id
+                    AND ours.model_id IN (SELECT id FROM main.model WHERE fingerprint = theirModel.fingerprint)
                 ORDER BY theirs.id
                 """)
         for row in runs {
-            let (theirs, status, slide, model): (Int64, String, Int64, Int64) = (row[0], row[1], row[2], row[3])
-            let (ours, ourStatus): (Int64?, String?) = (row[4], row[5])
-            guard status == "done" else {
-                outcome.unfinished.append(row[6])
+            let (theirs, status, slide, model): (Int64, String, Int64, Int64) = (
+                try row.get(0), try row.get(1), try row.get(2), try row.get(3)
+            )
+            let (ours, ourStatus): (Int64?, String?) = (try row.get(4), try row.get(5))
+            if ourStatus == "done" {
+                outcome.known += status == "done" ? 1 : 0
                 continue
             }
-            if ourStatus == "done" {
-                outcome.known += 1
+            guard status == "done" else {
+                outcome.unfinished.append(try row.get(6))
                 continue
             }
             if let ours { try db.execute(sql: "DELETE FROM main.run WHERE id = ?", arguments: [ours]) }
             outcome.runs += 1
             outcome.cells += try copyRun(theirs, slide: slide, model: model, db)
         }
+        // What failed there and is done here, or anywhere by now, is no failure any more.
+        try db.execute(
+            sql: """
+                INSERT OR REPLACE INTO main.failed_input SELECT * FROM other.failed_input;
+                DELETE FROM main.failed_input WHERE path IN (
+                    SELECT path FROM main.slide JOIN main.run ON run.slide_id = slide.id
+                    WHERE run.status = 'done' AND slide.is_replaced = 0);
+                """)
+        outcome.failed = try Row.fetchAll(
+            db,
+            sql: """
+                SELECT file, reason FROM main.failed_input WHERE path IN (SELECT path FROM other.failed_input) ORDER BY file
+                """
+        ).map { "\(try $0.get(0, as: String.self)): \(try $0.get(1, as: String.self))" }
         return outcome
     }
 
     private static func copyRun(_ theirs: Int64, slide: Int64, model: Int64, _ db: Database) throws -> Int {
         let columns = """
             settings, status, message, started_at, finished_at, program_version, level0_per_pixel, threshold, tile_side,
-            tile_rows, next_tile_row, engine, seconds, profile, nearest_neighbor_index, seam_score, seam_score_error
+            tile_rows, next_tile_row, engine, seconds, profile, nearest_neighbor_index, seam_score, seam_score_error,
+            tissue_mm2
             """
         try db.execute(
             sql:
@@ -121,6 +134,7 @@ extension ResultStore {
                 "region",
                 "ordinal, level0_x, level0_y, level0_side, probability, class, prior_mean, prior_deviation, pixels, probability_sum"
             ),
+            ("run_ground", "side, columns, rows, is_found, squares"),
             (
                 "cell_evaluation",
                 "truth, within_um, true_cells, found_cells, matched, precision, recall, f1, created_at"
@@ -168,6 +182,7 @@ extension ResultStore {
                     JOIN other.model AS theirModel ON theirModel.id = theirs.model_id
                     JOIN main.patch_set AS ourSet ON ourSet.path = theirSet.path
                     JOIN main.model AS ourModel ON ourModel.fingerprint = theirModel.fingerprint
+                        AND ourModel.name = theirModel.name
                     WHERE NOT EXISTS (SELECT 1 FROM main.evaluation AS ours WHERE ours.patch_set_id = ourSet.id
                         AND ours.model_id = ourModel.id AND ours.method = theirs.method);
                 INSERT INTO main.evaluation (patch_set_id, model_id, method, positives, negatives, auc, auc_lower, auc_upper,

@@ -9,84 +9,113 @@ extension ResultStore {
             try db.execute(
                 sql: """
                     INSERT INTO model (fingerprint, name, path, microns_per_pixel, description) VALUES (?, ?, ?, ?, ?)
-                    ON CONFLICT (fingerprint) DO UPDATE SET name = excluded.name, path = excluded.path
+                    ON CONFLICT (fingerprint, name) DO UPDATE SET path = excluded.path
                     """,
                 arguments: [model.fingerprint, model.name, model.path, model.micronsPerPixel, model.description])
             return try Int64.fetchOne(
-                db, sql: "SELECT id FROM model WHERE fingerprint = ?", arguments: [model.fingerprint]) ?? 0
+                db, sql: "SELECT id FROM model WHERE fingerprint = ? AND name = ?",
+                arguments: [model.fingerprint, model.name]) ?? 0
         }
     }
 
-    /// The run of a slide with a model and settings, if it has been finished.
-    public func finishedRun(slideNamed name: String, model: Int64, settings: String) throws(StoreError) -> Int64? {
+    /// The run of a slide with a model and settings, if it has been finished; the model may have had another name then.
+    public func finishedRun(
+        slide: SlideRecord, model: Int64, settings: String
+    ) throws(StoreError) -> Int64? {
         try read { db in
             try Int64.fetchOne(
                 db,
                 sql: """
-                    SELECT run.id FROM run JOIN slide ON slide.id = slide_id
-                    WHERE slide.name = ? AND model_id = ? AND settings = ? AND status = 'done'
-                    """, arguments: [name, model, settings])
+                    SELECT run.id FROM run JOIN slide ON slide.id = slide_id JOIN model ON model.id = model_id
+                    WHERE identity = ? AND slide.name = ? AND slide.microns_per_pixel = ? AND scale_source = ?
+                        AND fingerprint = (SELECT fingerprint FROM model WHERE id = ?) AND settings = ?
+                        AND status = 'done'
+                    """,
+                arguments: [
+                    slide.identity, slide.name, slide.micronsPerPixel, slide.scaleSource, model, settings,
+                ])
         }
+    }
+
+    /// Notes why an input could not be used, in place of what was noted of it before.
+    public func noteFailure(file: String, path: String, reason: String) throws(StoreError) {
+        try write { db in
+            try db.execute(
+                sql: "INSERT OR REPLACE INTO failed_input (path, file, reason, failed_at) VALUES (?, ?, ?, ?)",
+                arguments: [path, file, reason, ResultStore.now()])
+        }
+    }
+
+    /// Forgets why an input could not be used: by now it could.
+    public func forgetFailure(path: String) throws(StoreError) {
+        try write { db in try db.execute(sql: "DELETE FROM failed_input WHERE path = ?", arguments: [path]) }
     }
 
     /// Begins a run, or finds where an earlier one stopped.
     ///
-    /// - Parameter regions: the coarse regions to compare with; stored when the run begins.
-    /// - Throws: ``StoreError`` where another slide of the same name but another size or scale is in the file.
+    /// - Parameters:
+    ///   - regions: the coarse regions to compare with; stored when the run begins.
+    ///   - ground: where on the slide the run looks; likewise.
     public func beginRun(
-        slide: SlideRecord, model: Int64, settings: RunSettings, regions: [RegionRecord]
+        slide: SlideRecord, model: Int64, settings: RunSettings, regions: [RegionRecord], ground: GroundRecord? = nil
     ) throws(StoreError) -> RunState {
-        let path = url.path
-        return try write { db in
-            if let known = try Row.fetchOne(
-                db, sql: "SELECT width, height, microns_per_pixel FROM slide WHERE name = ?", arguments: [slide.name])
-            {
-                let (width, height, mpp): (Int, Int, Double) = (known[0], known[1], known[2])
-                guard width == slide.width, height == slide.height, abs(mpp - slide.micronsPerPixel) < 1e-9 else {
-                    throw StoreError(
-                        .foreign,
-                        "results file \(path) has another slide named '\(slide.name)' (\(width)×\(height) px at \(mpp) µm, "
-                            + "this one \(slide.width)×\(slide.height) at \(slide.micronsPerPixel)): rename one of them"
-                    )
-                }
-            }
+        try write { db in
+            // Where another slide lay before, its results are those of a file that is no more.
+            try db.execute(
+                sql: "UPDATE slide SET is_replaced = 1 WHERE path = ? AND identity <> ?",
+                arguments: [slide.path, slide.identity])
             try db.execute(
                 sql: """
-                    INSERT INTO slide (name, path, vendor, width, height, microns_per_pixel, scale_source, tissue_mm2,
-                        bounds_x, bounds_y)
-                    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-                    ON CONFLICT (name) DO UPDATE SET path = excluded.path, tissue_mm2 = excluded.tissue_mm2
+                    INSERT INTO slide (name, file, path, identity, vendor, width, height, microns_per_pixel, scale_source,
+                        tissue_mm2, bounds_x, bounds_y)
+                    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                    ON CONFLICT (identity, name, microns_per_pixel, scale_source) DO UPDATE SET file = excluded.file,
+                        path = excluded.path, tissue_mm2 = excluded.tissue_mm2, is_replaced = 0
                     """,
                 arguments: [
-                    slide.name, slide.path, slide.vendor, slide.width, slide.height, slide.micronsPerPixel,
-                    slide.scaleSource, slide.tissueSquareMillimeters, slide.boundsX, slide.boundsY,
+                    slide.name, URL(fileURLWithPath: slide.path).lastPathComponent, slide.path, slide.identity,
+                    slide.vendor, slide.width, slide.height, slide.micronsPerPixel, slide.scaleSource,
+                    slide.tissueSquareMillimeters, slide.boundsX, slide.boundsY,
                 ])
             let slideID =
-                try Int64.fetchOne(db, sql: "SELECT id FROM slide WHERE name = ?", arguments: [slide.name]) ?? 0
+                try Int64.fetchOne(
+                    db,
+                    sql: """
+                        SELECT id FROM slide WHERE identity = ? AND name = ? AND microns_per_pixel = ? AND scale_source = ?
+                        """, arguments: [slide.identity, slide.name, slide.micronsPerPixel, slide.scaleSource]) ?? 0
             if let run = try Row.fetchOne(
                 db,
                 sql: """
-                    SELECT id, status, next_tile_row, frontier FROM run
-                    WHERE slide_id = ? AND model_id = ? AND settings = ?
-                    """, arguments: [slideID, model, settings.text])
+                    SELECT run.id, status, next_tile_row, frontier FROM run JOIN model ON model.id = model_id
+                    WHERE slide_id = ? AND settings = ?
+                        AND fingerprint = (SELECT fingerprint FROM model WHERE id = ?) ORDER BY model_id = ? DESC
+                    """, arguments: [slideID, settings.text, model, model])
             {
-                let (id, status): (Int64, String) = (run[0], run[1])
+                let (id, status): (Int64, String) = (try run.get(0), try run.get(1))
                 if status == "failed" {
                     try db.execute(
                         sql: "UPDATE run SET status = 'running', message = NULL WHERE id = ?", arguments: [id])
                 }
-                return RunState(id: id, isDone: status == "done", nextTileRow: run[2], frontier: run[3])
+                return RunState(id: id, isDone: status == "done", nextTileRow: try run.get(2), frontier: try run.get(3))
             }
             try db.execute(
                 sql: """
                     INSERT INTO run (slide_id, model_id, settings, status, started_at, program_version, level0_per_pixel,
-                        threshold, tile_side, tile_rows, engine) VALUES (?, ?, ?, 'running', ?, ?, ?, ?, ?, ?, ?)
+                        threshold, tile_side, tile_rows, engine, tissue_mm2)
+                    VALUES (?, ?, ?, 'running', ?, ?, ?, ?, ?, ?, ?, ?)
                     """,
                 arguments: [
                     slideID, model, settings.text, ResultStore.now(), settings.programVersion, settings.level0PerPixel,
                     settings.threshold, settings.tileSide, settings.tileRows, settings.engine,
+                    slide.tissueSquareMillimeters,
                 ])
             let id = db.lastInsertedRowID
+            if let ground {
+                try db.execute(
+                    sql:
+                        "INSERT INTO run_ground (run_id, side, columns, rows, is_found, squares) VALUES (?, ?, ?, ?, ?, ?)",
+                    arguments: [id, ground.side, ground.columns, ground.rows, ground.isFound, ground.squares])
+            }
             let insert = try db.makeStatement(
                 sql: """
                     INSERT INTO region (run_id, ordinal, level0_x, level0_y, level0_side, probability, class, prior_mean,
@@ -230,12 +259,30 @@ extension ResultStore {
         try write { db in try db.execute(sql: "DELETE FROM run WHERE id = ?", arguments: [run]) }
     }
 
-    /// The tissue of a run's slide, mm².
-    public func tissueSquareMillimeters(run: Int64) throws(StoreError) -> Double? {
+    /// A run's cells, tissue and density as the view `slide_summary` has them.
+    public func summary(
+        run: Int64
+    ) throws(StoreError) -> (cells: Int, tissueSquareMillimeters: Double?, cellsPerSquareMillimeter: Double?) {
         try read { db in
-            try Double.fetchOne(
-                db, sql: "SELECT tissue_mm2 FROM slide JOIN run ON slide_id = slide.id WHERE run.id = ?",
-                arguments: [run])
+            let row = try Row.fetchOne(
+                db, sql: "SELECT cells, tissue_mm2, cells_per_mm2 FROM slide_summary WHERE run_id = ?", arguments: [run]
+            )
+            guard let row else { return (0, nil, nil) }
+            return (try row.get(0, as: Int?.self) ?? 0, try row.get(1), try row.get(2))
+        }
+    }
+
+    /// Where on its slide a run looked; nil of runs before that was stored.
+    public func ground(run: Int64) throws(StoreError) -> GroundRecord? {
+        try read { db in
+            try Row.fetchOne(
+                db, sql: "SELECT side, columns, rows, is_found, squares FROM run_ground WHERE run_id = ?",
+                arguments: [run]
+            ).map {
+                GroundRecord(
+                    side: try $0.get(0), columns: try $0.get(1), rows: try $0.get(2), isFound: try $0.get(3),
+                    squares: try $0.get(4))
+            }
         }
     }
 

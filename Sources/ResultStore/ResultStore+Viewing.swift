@@ -26,6 +26,12 @@ public struct RunOverview: Codable, Sendable {
     public let tileRows: Int
     public let finishedAt: String?
     public let regions: Int
+    /// Which slide it is of.
+    public let file: String
+    public let path: String
+    public let identity: String
+    /// Whether another file lay at the slide's place later.
+    public let isReplaced: Bool
 }
 
 /// A tile's sums; its frame is level-0 px.
@@ -79,6 +85,8 @@ public struct RunReference: Sendable {
     public let status: String
     /// µm per level-0 pixel of the slide.
     public let micronsPerPixel: Double
+    /// Of the slide's content.
+    public let identity: String
 }
 
 /// What a viewer asks for. Rectangles are level-0 px; joins with the R*Tree are CROSS JOINs, since SQLite's planner would
@@ -95,7 +103,8 @@ extension ResultStore {
                         COALESCE(summary.cells, 0), summary.tissue_mm2, summary.cells_per_mm2, summary.mean_area_um2,
                         summary.covered_fraction, COALESCE(summary.unreadable_tiles, 0), COALESCE(summary.flagged_tiles, 0),
                         summary.nearest_neighbor_index, summary.seam_score, next_tile_row, tile_rows, finished_at,
-                        (SELECT COUNT(*) FROM region WHERE region.run_id = run.id)
+                        (SELECT COUNT(*) FROM region WHERE region.run_id = run.id), slide.file, slide.path, identity,
+                        slide.is_replaced
                     FROM run JOIN slide ON slide.id = slide_id JOIN model ON model.id = model_id
                     LEFT JOIN slide_summary AS summary ON summary.run_id = run.id
                     WHERE ? IS NULL OR slide.name = ?
@@ -103,29 +112,40 @@ extension ResultStore {
                     """, arguments: [name, name]
             ).map { row in
                 RunOverview(
-                    id: row[0], slide: row[1], model: row[2], status: row[3], message: row[4], threshold: row[5],
-                    micronsPerPixel: row[6], tileSide: row[7], cells: row[8], tissueSquareMillimeters: row[9],
-                    cellsPerSquareMillimeter: row[10], meanAreaSquareMicrons: row[11], coveredFraction: row[12],
-                    unreadableTiles: row[13], flaggedTiles: row[14], nearestNeighborIndex: row[15],
-                    seamScore: row[16], tileRowsDone: row[17], tileRows: row[18], finishedAt: row[19],
-                    regions: row[20])
+                    id: try row.get(0), slide: try row.get(1), model: try row.get(2), status: try row.get(3),
+                    message: try row.get(4), threshold: try row.get(5),
+                    micronsPerPixel: try row.get(6), tileSide: try row.get(7), cells: try row.get(8),
+                    tissueSquareMillimeters: try row.get(9),
+                    cellsPerSquareMillimeter: try row.get(10), meanAreaSquareMicrons: try row.get(11),
+                    coveredFraction: try row.get(12),
+                    unreadableTiles: try row.get(13), flaggedTiles: try row.get(14),
+                    nearestNeighborIndex: try row.get(15),
+                    seamScore: try row.get(16), tileRowsDone: try row.get(17), tileRows: try row.get(18),
+                    finishedAt: try row.get(19),
+                    regions: try row.get(20), file: try row.get(21), path: try row.get(22),
+                    identity: try row.get(23), isReplaced: try row.get(24))
             }
         }
     }
 
-    /// A run of a slide; the latest where none is named. nil where there is none.
-    public func run(ofSlide name: String, id: Int64?) throws(StoreError) -> RunReference? {
+    /// A run of the slides with a name; the latest where none is named. nil where there is none.
+    ///
+    /// - Parameter identity: of the slide's content; runs of another content are passed over.
+    public func run(ofSlide name: String, identity: String?, id: Int64?) throws(StoreError) -> RunReference? {
         try read { db in
             try Row.fetchOne(
                 db,
                 sql: """
-                    SELECT run.id, model.name, model.fingerprint, run.status, slide.microns_per_pixel
+                    SELECT run.id, model.name, model.fingerprint, run.status, slide.microns_per_pixel, slide.identity
                     FROM slide JOIN run ON run.slide_id = slide.id JOIN model ON model.id = model_id
-                    WHERE slide.name = ? AND (? IS NULL OR run.id = ?) ORDER BY run.id DESC LIMIT 1
-                    """, arguments: [name, id, id]
+                    WHERE slide.name = ? AND (? IS NULL OR identity = ?) AND (? IS NULL OR run.id = ?)
+                    ORDER BY run.id DESC LIMIT 1
+                    """, arguments: [name, identity, identity, id, id]
             ).map {
                 RunReference(
-                    id: $0[0], model: $0[1], modelFingerprint: $0[2], status: $0[3], micronsPerPixel: $0[4])
+                    id: try $0.get(0), model: try $0.get(1), modelFingerprint: try $0.get(2), status: try $0.get(3),
+                    micronsPerPixel: try $0.get(4),
+                    identity: try $0.get(5))
             }
         }
     }
@@ -142,7 +162,7 @@ extension ResultStore {
                     WHERE cell_rtree.max_x >= ? AND cell_rtree.min_x <= ? AND cell_rtree.max_y >= ? AND cell_rtree.min_y <= ?
                         AND run_id = ? AND mean_probability >= ? LIMIT ?
                     """, arguments: [minX, maxX, minY, maxY, run, minProbability, limit]
-            ).map { StoredCell($0) }
+            ).map { try StoredCell($0) }
         }
     }
 
@@ -158,7 +178,7 @@ extension ResultStore {
                     WHERE cell_rtree.max_x >= ? AND cell_rtree.min_x <= ? AND cell_rtree.max_y >= ? AND cell_rtree.min_y <= ?
                         AND run_id = ?
                     """, arguments: [minX, maxX, minY, maxY, run]
-            ).map { ($0[0], $0[1], $0[2]) }
+            ).map { (try $0.get(0), try $0.get(1), try $0.get(2)) }
         }
     }
 
@@ -177,8 +197,9 @@ extension ResultStore {
                     """, arguments: [run, maxX, minX, maxY, minY]
             ).map {
                 TileOverview(
-                    x: $0[0], y: $0[1], width: $0[2], height: $0[3], cells: $0[4], cellArea: $0[5],
-                    meanProbability: $0[6], flag: $0[7], status: $0[8])
+                    x: try $0.get(0), y: try $0.get(1), width: try $0.get(2), height: try $0.get(3),
+                    cells: try $0.get(4), cellArea: try $0.get(5),
+                    meanProbability: try $0.get(6), flag: try $0.get(7), status: try $0.get(8))
             }
         }
     }
@@ -193,7 +214,10 @@ extension ResultStore {
                     SELECT MAX(0, MIN(100, CAST(mean_probability * 100 + 1e-9 AS INTEGER))), COUNT(*) FROM cell
                     WHERE run_id = ? GROUP BY 1
                     """, arguments: [run])
-            while let row = try rows.next() { bins[row[0]] = row[1] }
+            while let row = try rows.next() {
+                let bin: Int = try row.get(0)
+                if bins.indices.contains(bin) { bins[bin] = try row.get(1) }
+            }
             for index in stride(from: 99, through: 0, by: -1) { bins[index] += bins[index + 1] }
             return bins
         }
@@ -211,8 +235,9 @@ extension ResultStore {
                     """, arguments: [run, limit]
             ).map {
                 RegionOverview(
-                    ordinal: $0[0], x: $0[1], y: $0[2], side: $0[3], probability: $0[4], coarseClass: $0[5],
-                    expected: $0[6], predicted: $0[7], disagreement: $0[8])
+                    ordinal: try $0.get(0), x: try $0.get(1), y: try $0.get(2), side: try $0.get(3),
+                    probability: try $0.get(4), coarseClass: try $0.get(5),
+                    expected: try $0.get(6), predicted: try $0.get(7), disagreement: try $0.get(8))
             }
         }
     }
@@ -230,8 +255,10 @@ extension ResultStore {
                     """
             ).map {
                 EvaluationOverview(
-                    id: $0[0], patchSet: $0[1], model: $0[2], method: $0[3], positives: $0[4], negatives: $0[5],
-                    auc: $0[6], aucLower: $0[7], aucUpper: $0[8], darknessAuc: $0[9], calibrationError: $0[10])
+                    id: try $0.get(0), patchSet: try $0.get(1), model: try $0.get(2), method: try $0.get(3),
+                    positives: try $0.get(4), negatives: try $0.get(5),
+                    auc: try $0.get(6), aucLower: try $0.get(7), aucUpper: try $0.get(8), darknessAuc: try $0.get(9),
+                    calibrationError: try $0.get(10))
             }
         }
     }
@@ -243,7 +270,11 @@ extension ResultStore {
                 db,
                 sql: "SELECT file, label, is_lymphocyte, log_odds, darkness FROM patch_score WHERE evaluation_id = ?",
                 arguments: [evaluation]
-            ).map { PatchScoreRecord(file: $0[0], label: $0[1], isLymphocyte: $0[2], logOdds: $0[3], darkness: $0[4]) }
+            ).map {
+                PatchScoreRecord(
+                    file: try $0.get(0), label: try $0.get(1), isLymphocyte: try $0.get(2), logOdds: try $0.get(3),
+                    darkness: try $0.get(4))
+            }
         }
     }
 
@@ -251,7 +282,8 @@ extension ResultStore {
     public func modelFolders() throws(StoreError) -> [String: String] {
         try read { db in
             let rows = try Row.fetchAll(db, sql: "SELECT name, path FROM model ORDER BY id")
-            return Dictionary(rows.map { ($0[0] as String, $0[1] as String) }, uniquingKeysWith: { $1 })
+            return Dictionary(
+                try rows.map { (try $0.get(0) as String, try $0.get(1) as String) }, uniquingKeysWith: { $1 })
         }
     }
 }

@@ -30,7 +30,9 @@ public final class ResultStore: Sendable {
         }
     }
 
-    /// Opens an existing results file for reading only.
+    /// Opens an existing results file for reading only, also where one may not write beside it.
+    ///
+    /// - Throws: ``StoreError`` where it is missing, foreign, or not whole without the `-wal` file that was beside it.
     public init(readOnly url: URL) throws(StoreError) {
         self.url = url
         guard FileManager.default.fileExists(atPath: url.path) else {
@@ -41,12 +43,54 @@ public final class ResultStore: Sendable {
         configuration.busyMode = .timeout(ResultStore.busyTimeout)
         do {
             try ResultStore.checkHeader(url)
-            database = try DatabaseQueue(path: url.path, configuration: configuration)
+            database = try DatabaseQueue(path: ResultStore.readingPath(url), configuration: configuration)
             let path = url.path
-            _ = try database.read { db in try ResultStore.checkVersion(db, path: path) }
+            let version = try database.read { db in try ResultStore.checkVersion(db, path: path, isReading: true) }
+            guard version == Schema.currentVersion else {
+                // An older file is brought up to date where that is possible; else its tables are not those that are asked.
+                guard ResultStore.isWritable(url) else {
+                    throw StoreError(
+                        .foreign,
+                        "\(path) has schema version \(version), this program's is \(Schema.currentVersion): copy it to a folder of your own, where it is brought up to date when it is opened"
+                    )
+                }
+                _ = try ResultStore(url)
+                return
+            }
         } catch {
             throw StoreError.from(error, path: url.path)
         }
+    }
+
+    /// Whether the file, or a new one at its place, can be written to. SQLite needs the folder too.
+    public static func isWritable(_ url: URL) -> Bool {
+        let folder = url.deletingLastPathComponent().path
+        guard access(folder, W_OK) == 0 else { return false }
+        return !FileManager.default.fileExists(atPath: url.path) || access(url.path, W_OK) == 0
+    }
+
+    /// How SQLite is told to open a file for reading.
+    ///
+    /// A database in WAL mode wants a file of shared memory beside it, even to be read. Where it can have none and there is no
+    /// log of changes, nothing can change: then the file is read as it is.
+    static func readingPath(_ url: URL) throws(StoreError) -> String {
+        guard access(url.deletingLastPathComponent().path, W_OK) != 0 || access(url.path, W_OK) != 0 else {
+            return url.path
+        }
+        let log = url.path + "-wal"
+        let size = (try? FileManager.default.attributesOfItem(atPath: log)[.size] as? Int) ?? 0
+        if size > 0 {
+            // Its writer may still be at work, with the shared memory that is needed.
+            if access(url.path + "-shm", R_OK) == 0 { return url.path }
+            throw StoreError(
+                .storage,
+                "\(log) holds changes that cannot be read where one may not write: copy both files to a folder of your own"
+            )
+        }
+        var allowed = CharacterSet.alphanumerics
+        allowed.insert(charactersIn: "/-._~")
+        guard let path = url.path.addingPercentEncoding(withAllowedCharacters: allowed) else { return url.path }
+        return "file:\(path)?immutable=1"
     }
 
     /// SQLite would take a short or empty text file for a new database; only a missing or truly empty file is one.
@@ -67,16 +111,24 @@ public final class ResultStore: Sendable {
         configuration.readonly = true
         configuration.busyMode = .timeout(busyTimeout)
         let path = url.path
-        _ = try DatabaseQueue(path: path, configuration: configuration).read { db in try checkVersion(db, path: path) }
+        _ = try DatabaseQueue(path: readingPath(url), configuration: configuration)
+            .read { db in try checkVersion(db, path: path) }
     }
 
     @discardableResult
-    private static func checkVersion(_ db: Database, path: String) throws -> Int {
+    private static func checkVersion(_ db: Database, path: String, isReading: Bool = false) throws -> Int {
         let version = try Int.fetchOne(db, sql: "PRAGMA user_version") ?? 0
         let application = try Int.fetchOne(db, sql: "PRAGMA application_id") ?? 0
         let tables = try Int.fetchOne(db, sql: "SELECT COUNT(*) FROM sqlite_master") ?? 0
         guard application == Schema.applicationID || tables == 0 else {
             throw StoreError(.foreign, "\(path) is an SQLite file of another program: give another name to --results")
+        }
+        // A copy that was made while a program wrote: what it had written lay in the log beside the file.
+        guard !isReading || tables > 0 else {
+            throw StoreError(
+                .missing,
+                "\(path) holds no results: if it was copied, \((path as NSString).lastPathComponent)-wal beside the original holds them; copy both, or wait for the program that writes them to end"
+            )
         }
         guard (0...Schema.currentVersion).contains(version) else {
             throw StoreError(
@@ -88,12 +140,24 @@ public final class ResultStore: Sendable {
     }
 
     private static func migrate(_ database: DatabaseQueue, path: String) throws {
-        try database.write { db in
-            let version = try checkVersion(db, path: path)
-            guard version < Schema.currentVersion else { return }
-            for migration in Schema.migrations[version...] { try db.execute(sql: migration) }
-            try db.execute(sql: "PRAGMA application_id = \(Schema.applicationID)")
-            try db.execute(sql: "PRAGMA user_version = \(Schema.currentVersion)")
+        try database.inDatabase { db in
+            guard try checkVersion(db, path: path) < Schema.currentVersion else { return }
+            // Tables are built anew, which must not delete the rows that refer to them.
+            try db.execute(sql: "PRAGMA foreign_keys = OFF")
+            defer { try? db.execute(sql: "PRAGMA foreign_keys = ON") }
+            try db.inTransaction(.immediate) {
+                // Another process may have been first.
+                let version = try checkVersion(db, path: path)
+                guard version < Schema.currentVersion else { return .commit }
+                for migration in Schema.migrations[version...] { try db.execute(sql: migration) }
+                guard try Row.fetchOne(db, sql: "PRAGMA foreign_key_check") == nil else {
+                    throw StoreError(
+                        .storage, "results file \(path) is damaged: rows refer to others that are not there")
+                }
+                try db.execute(sql: "PRAGMA application_id = \(Schema.applicationID)")
+                try db.execute(sql: "PRAGMA user_version = \(Schema.currentVersion)")
+                return .commit
+            }
         }
     }
 

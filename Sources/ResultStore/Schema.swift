@@ -6,9 +6,133 @@ enum Schema {
     static let applicationID = 0x4752_5443
 
     /// Each step takes a file from the version that is its index to the next.
-    static let migrations: [String] = [version1, version2, version3, version4]
+    static let migrations: [String] = [version1, version2, version3, version4, version5]
 
     static var currentVersion: Int { migrations.count }
+
+    /// Slides are known by content and scale, models by name as well as fingerprint, so that slides of one name lie side by
+    /// side and a model's new name leaves history alone. Runs know their tissue; what could not be used is kept with its
+    /// reason; each reader's counts are kept; jobs end as they ended. The views are made anew at the end.
+    ///
+    /// Tables are built anew, so foreign keys must be off while it runs.
+    private static let version5 = """
+        DROP VIEW slide_summary;
+        DROP VIEW region_disagreement;
+
+        CREATE TABLE slide_new (
+            id INTEGER PRIMARY KEY,
+            name TEXT NOT NULL,
+            file TEXT NOT NULL,
+            path TEXT NOT NULL,
+            identity TEXT NOT NULL,
+            is_replaced INTEGER NOT NULL DEFAULT 0,
+            vendor TEXT,
+            width INTEGER NOT NULL,
+            height INTEGER NOT NULL,
+            microns_per_pixel REAL NOT NULL CHECK (microns_per_pixel > 0),
+            scale_source TEXT NOT NULL,
+            tissue_mm2 REAL,
+            bounds_x REAL NOT NULL DEFAULT 0,
+            bounds_y REAL NOT NULL DEFAULT 0,
+            UNIQUE (identity, name, microns_per_pixel, scale_source)
+        );
+        INSERT INTO slide_new (id, name, file, path, identity, vendor, width, height, microns_per_pixel, scale_source,
+                tissue_mm2, bounds_x, bounds_y)
+            SELECT id, name, REPLACE(path, RTRIM(path, REPLACE(path, '/', '')), ''), path,
+                'unknown-' || name || '-' || width || 'x' || height, vendor, width, height, microns_per_pixel,
+                scale_source, tissue_mm2, bounds_x, bounds_y FROM slide;
+        DROP TABLE slide;
+        ALTER TABLE slide_new RENAME TO slide;
+        CREATE INDEX slide_by_name ON slide (name);
+
+        CREATE TABLE model_new (
+            id INTEGER PRIMARY KEY,
+            fingerprint TEXT NOT NULL,
+            name TEXT NOT NULL,
+            path TEXT NOT NULL,
+            microns_per_pixel REAL NOT NULL,
+            description TEXT NOT NULL,
+            UNIQUE (fingerprint, name)
+        );
+        INSERT INTO model_new SELECT id, fingerprint, name, path, microns_per_pixel, description FROM model;
+        DROP TABLE model;
+        ALTER TABLE model_new RENAME TO model;
+
+        ALTER TABLE run ADD COLUMN tissue_mm2 REAL;
+        UPDATE run SET tissue_mm2 = (SELECT tissue_mm2 FROM slide WHERE slide.id = slide_id);
+
+        CREATE TABLE run_ground (
+            run_id INTEGER PRIMARY KEY REFERENCES run(id) ON DELETE CASCADE,
+            side INTEGER NOT NULL,
+            columns INTEGER NOT NULL,
+            rows INTEGER NOT NULL,
+            is_found INTEGER NOT NULL,
+            squares BLOB NOT NULL
+        );
+
+        CREATE TABLE failed_input (
+            path TEXT PRIMARY KEY,
+            file TEXT NOT NULL,
+            reason TEXT NOT NULL,
+            failed_at TEXT NOT NULL
+        ) WITHOUT ROWID;
+
+        CREATE TABLE job_new (
+            id INTEGER PRIMARY KEY,
+            model TEXT NOT NULL,
+            status TEXT NOT NULL CHECK
+                (status IN ('queued', 'running', 'done', 'done with failures', 'failed', 'stopped')),
+            message TEXT,
+            created_at TEXT NOT NULL,
+            finished_at TEXT
+        );
+        INSERT INTO job_new SELECT id, model, REPLACE(status, 'cancelled', 'stopped'), message, created_at, finished_at
+            FROM job;
+        DROP TABLE job;
+        ALTER TABLE job_new RENAME TO job;
+
+        CREATE TABLE region_count_new (
+            slide TEXT NOT NULL,
+            level0_x REAL NOT NULL,
+            level0_y REAL NOT NULL,
+            level0_side REAL NOT NULL,
+            class INTEGER NOT NULL,
+            lymphocytes INTEGER NOT NULL CHECK (lymphocytes >= 0),
+            points TEXT NOT NULL,
+            counted_by TEXT NOT NULL,
+            counted_at TEXT NOT NULL,
+            PRIMARY KEY (slide, level0_x, level0_y, counted_by)
+        ) WITHOUT ROWID;
+        INSERT INTO region_count_new SELECT * FROM region_count;
+        DROP TABLE region_count;
+        ALTER TABLE region_count_new RENAME TO region_count;
+
+        CREATE VIEW slide_summary AS
+            SELECT slide.name AS slide, model.name AS model, run.id AS run_id, run.status,
+                sums.cells, ROUND(COALESCE(sums.tissue, run.tissue_mm2), 3) AS tissue_mm2,
+                ROUND(CASE WHEN sums.good_tissue IS NULL THEN sums.cells / NULLIF(run.tissue_mm2, 0)
+                    ELSE sums.good_cells / NULLIF(sums.good_tissue, 0) END, 1) AS cells_per_mm2,
+                ROUND(sums.area / NULLIF(sums.cells, 0), 1) AS mean_area_um2,
+                sums.unreadable AS unreadable_tiles,
+                ROUND(sums.area / 1e6 / NULLIF(COALESCE(sums.tissue, run.tissue_mm2), 0), 4) AS covered_fraction,
+                sums.flagged AS flagged_tiles,
+                ROUND(run.nearest_neighbor_index, 3) AS nearest_neighbor_index, ROUND(run.seam_score, 3) AS seam_score,
+                slide.file AS file, slide.is_replaced AS is_replaced
+            FROM run JOIN slide ON slide.id = run.slide_id JOIN model ON model.id = run.model_id
+            LEFT JOIN (
+                SELECT run_id, SUM(cells) AS cells, SUM(cell_area_um2) AS area, SUM(tissue_mm2) AS tissue,
+                    SUM(CASE WHEN flag IS NULL THEN tissue_mm2 END) AS good_tissue,
+                    SUM(CASE WHEN flag IS NULL THEN cells END) * 1.0 AS good_cells,
+                    SUM(status = 'unreadable') AS unreadable, SUM(flag IS NOT NULL) AS flagged
+                FROM tile GROUP BY run_id) AS sums ON sums.run_id = run.id;
+
+        CREATE VIEW region_disagreement AS
+            SELECT slide.name AS slide, region.run_id, region.ordinal, level0_x, level0_y, level0_side, probability,
+                class, prior_mean, prior_deviation, predicted_fraction, disagreement AS z_score
+            FROM region JOIN run ON run.id = region.run_id JOIN slide ON slide.id = run.slide_id
+            WHERE pixels > 0
+            ORDER BY ABS(disagreement) DESC;
+        """
 
     /// Whether a model's probabilities are frequencies.
     private static let version2 = "ALTER TABLE evaluation ADD COLUMN calibration_error REAL;"

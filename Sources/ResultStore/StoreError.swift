@@ -30,6 +30,7 @@ public struct StoreError: Error, CustomStringConvertible, Sendable {
     /// The error behind a failed database call, in a sentence.
     static func from(_ error: any Error, path: String) -> StoreError {
         if let error = error as? StoreError { return error }
+        if error is DamagedRow { return StoreError(.storage, "results file \(path) is damaged: \(error)") }
         guard let error = error as? DatabaseError else {
             return StoreError(.storage, "results file \(path): \(error)")
         }

@@ -30,3 +30,10 @@ public struct SlideFile: Hashable, Sendable {
         url.deletingPathExtension().lastPathComponent.precomposedStringWithCanonicalMapping
     }
 }
+
+extension SlideFile {
+    /// What the file system says of the file by now, as text; it changes when the file does. nil where it is gone.
+    public var stamp: String? {
+        FileStamp(url).map { "\($0.device)-\($0.inode)-\($0.size)-\($0.modified)" }
+    }
+}

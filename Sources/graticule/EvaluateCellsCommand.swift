@@ -40,7 +40,11 @@ struct EvaluateCellsCommand: ParsableCommand {
         }
         let wanted = Set(types.split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces).lowercased() })
         let cells = try CellEvaluation.readTruth(URL(fileURLWithPath: truth), types: wanted)
-        let store = try ResultStore(URL(fileURLWithPath: results))
+        // Where one may not write, the comparison is shown and not stored.
+        let file = URL(fileURLWithPath: results)
+        let isWritable = ResultStore.isWritable(file)
+        let store = try isWritable ? ResultStore(file) : ResultStore(readOnly: file)
+        if !isWritable { Console.note("\(results) cannot be written to: the comparison is not stored") }
         var reports: [Report] = []
         var missing: [String] = []
         for (slide, points) in cells.sorted(by: { $0.key < $1.key }) {
@@ -50,7 +54,7 @@ struct EvaluateCellsCommand: ParsableCommand {
                 let record = CellEvaluation.compare(
                     found: try store.centroids(run: run.id), truth: points, distance: within / run.micronsPerPixel,
                     withinMicrons: within, source: truth)
-                try store.storeCellEvaluation(record, run: run.id)
+                if isWritable { try store.storeCellEvaluation(record, run: run.id) }
                 reports.append(
                     Report(
                         slide: slide, model: run.model, trueCells: record.trueCells, foundCells: record.foundCells,

@@ -52,21 +52,26 @@ struct EvaluateCommand: ParsableCommand {
             try OutputGuard.check(
                 URL(fileURLWithPath: picture), inputs: inputs + (results.map { [URL(fileURLWithPath: $0)] } ?? []))
         }
-        let store = try results.map { try ResultStore(URL(fileURLWithPath: $0)) }
+        let isWritable = results.map { ResultStore.isWritable(URL(fileURLWithPath: $0)) } ?? false
+        if let results, !isWritable {
+            Console.note("\(results) cannot be written to: the scores are shown and not stored")
+        }
+        let store = try isWritable ? results.map { try ResultStore(URL(fileURLWithPath: $0)) } : nil
         let line = ProgressLine()
         let evaluation = try PatchEvaluation(set, model: loaded, score: method) { done, all in
             line.show("patch \(done)/\(all)")
         }
         line.end()
         try store.map { try evaluation.save(in: $0, set: set, model: loaded, score: method) }
-        let chart = roc ?? results.map { ($0 as NSString).deletingPathExtension + "-roc-\(set.name)-\(score).png" }
+        let stored = isWritable ? results : nil
+        let chart = roc ?? stored.map { ($0 as NSString).deletingPathExtension + "-roc-\(set.name)-\(score).png" }
         if let chart {
             try evaluation.writeChart(
                 to: URL(fileURLWithPath: chart), set: set.name, model: loaded.folder.lastPathComponent, score: method)
         }
         let curve =
             reliability
-            ?? results.map {
+            ?? stored.map {
                 ($0 as NSString).deletingPathExtension + "-reliability-\(set.name)-\(score).png"
             }
         if let curve {

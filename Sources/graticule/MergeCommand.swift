@@ -7,7 +7,7 @@ struct MergeCommand: ParsableCommand {
         commandName: "merge", abstract: "Join results files, for example those of a cluster's jobs.",
         discussion: """
             Finished runs are copied, each file in one transaction; runs that the output has already are left alone, so the same \
-            command can be given again. Files that cannot be merged are named, and the exit status is 3.
+            command can be given again. What cannot be merged, is unfinished or failed is named, and the exit status is 3.
             """)
 
     @Argument(help: "Results files.") var files: [String]
@@ -37,10 +37,13 @@ struct MergeCommand: ParsableCommand {
                 print(
                     "\(file): \(outcome.runs) runs with \(outcome.cells) cells"
                         + (outcome.known > 0 ? ", \(outcome.known) known already" : ""))
-                if !outcome.unfinished.isEmpty {
-                    Console.error(
-                        "\(file): not finished there, so not copied: \(outcome.unfinished.joined(separator: ", "))",
-                        prefix: "warning: ")
+                for slide in outcome.unfinished {
+                    failures += 1
+                    Console.error("\(file): \(slide) is not finished there, so not copied: segment it to its end")
+                }
+                for failure in outcome.failed {
+                    failures += 1
+                    Console.error("\(file): failed there: \(failure)")
                 }
             } catch {
                 failures += 1

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Raster
 import ResultStore
 
 struct QueryCommand: ParsableCommand {
@@ -70,9 +71,7 @@ struct QueryCommand: ParsableCommand {
     private static func csv(_ value: ResultStore.Value) -> String {
         switch value {
         case .blob(let bytes): hex(bytes)
-        case .text(let text) where text.contains(where: { ",\"\n\r".contains($0) }):
-            "\"\(text.replacing("\"", with: "\"\""))\""
-        case .text(let text): text
+        case .text(let text): TableText.field(text)
         default: plain(value)
         }
     }

@@ -151,12 +151,10 @@ private final class SegmentPrinter: @unchecked Sendable {
         line.end()
         switch result {
         case .done(let outcome):
-            let density =
-                outcome.tissueSquareMillimeters > 0 ? Double(outcome.cells) / outcome.tissueSquareMillimeters : 0
             print(
                 String(
                     format: "%@: %d lymphocytes on %.2f mm² of tissue, %.0f per mm²%@", outcome.slide, outcome.cells,
-                    outcome.tissueSquareMillimeters, density,
+                    outcome.tissueSquareMillimeters, outcome.cellsPerSquareMillimeter ?? 0,
                     outcome.wasDone ? " (was done already)" : outcome.wasStopped ? " so far" : ""))
             if showsProfile, !outcome.wasDone {
                 let stages = outcome.profile.sorted { $0.value > $1.value }

@@ -29,7 +29,7 @@ import WholeSlide
         segmenter.givenScale = mpp
         let outcome = try segmenter.segment(slide, modelID: segmenter.registerModel()) { _ in }
         #expect(outcome.unreadableTiles == 0)
-        let run = try #require(try store.run(ofSlide: "slide", id: nil))
+        let run = try #require(try store.run(ofSlide: "slide", identity: nil, id: nil))
         return try store.centroids(run: run.id).map { SIMD2($0.x, $0.y) }
     }
 

@@ -110,7 +110,7 @@ import Testing
             try store.finishJobSlide("z", job: jobs[1], failure: "it is no slide")
             #expect(try store.job(jobs[1]).slides.map(\.status) == ["done", "failed"])
             #expect(try store.endJob(jobs[1], status: "done"))
-            #expect(try !store.endJob(jobs[1], status: "cancelled"), "an ended job stays as it ended")
+            #expect(try !store.endJob(jobs[1], status: "stopped"), "an ended job stays as it ended")
             #expect(try !store.startJob(jobs[1]))
             #expect(try store.nextJob()?.id == jobs[0])
             #expect(try store.jobs().map(\.id) == jobs.reversed())

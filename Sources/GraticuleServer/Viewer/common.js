@@ -55,7 +55,7 @@ export function duration(seconds) {
     : `${Math.floor(rounded / 3600)} h ${Math.floor((rounded % 3600) / 60)} min`;
 }
 
-export const statusChip = (status) => h("span", { class: `chip ${status}` }, status);
+export const statusChip = (status) => h("span", { class: `chip ${status.replaceAll(" ", "-")}` }, status);
 
 function applyTheme(theme) {
   if (theme) document.documentElement.dataset.theme = theme;

@@ -7,7 +7,7 @@ let regions = [];
 let index = 0;
 let points = [];
 by.value = localStorage.getItem("counter") ?? "";
-by.addEventListener("change", () => localStorage.setItem("counter", by.value.trim()));
+by.addEventListener("change", () => { localStorage.setItem("counter", by.value.trim()); load(); });
 
 const region = () => regions[index];
 
@@ -119,12 +119,16 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && event.target.tagName !== "BUTTON") store();
 });
 
-try {
-  lead.textContent = "Drawing regions …";
-  regions = await api("/api/count/regions");
-  index = Math.max(0, regions.findIndex((r) => !r.counted_by));
-  if (regions.length) show(); else lead.textContent = "There are no regions to count in.";
-  await curve();
-} catch (error) {
-  showError(lead, error);
+/** The regions with this reader's counts: another's are another's. */
+async function load() {
+  try {
+    lead.textContent = "Drawing regions …";
+    regions = await api(`/api/count/regions?by=${encodeURIComponent(by.value.trim())}`);
+    index = Math.max(0, regions.findIndex((r) => !r.counted_by));
+    if (regions.length) show(); else lead.textContent = "There are no regions to count in.";
+    await curve();
+  } catch (error) {
+    showError(lead, error);
+  }
 }
+await load();

@@ -3,13 +3,14 @@ import { api, duration, frame, h, showError, statusChip, whole } from "/viewer/c
 frame();
 const [model, slides, start, message, list] = ["model", "slides", "start", "message", "list"].map((id) => document.getElementById(id));
 const streams = new Map();
+const isEnded = (status) => ["done", "done with failures", "failed", "stopped"].includes(status);
 
 function follow(job, line, bar) {
   const source = new EventSource(`/api/jobs/${job.id}/events`);
   streams.set(job.id, source);
   source.onmessage = (event) => {
     const p = JSON.parse(event.data);
-    if (["done", "failed", "cancelled"].includes(p.status)) {
+    if (isEnded(p.status)) {
       source.close();
       streams.delete(job.id);
       show();
@@ -25,18 +26,21 @@ function follow(job, line, bar) {
 }
 
 function row(job) {
-  const ended = ["done", "failed", "cancelled"].includes(job.status);
+  const ended = isEnded(job.status);
   const done = job.slides.filter((slide) => slide.status !== "queued").length;
-  const line = h("div", { class: "small muted number" }, ended ? `${done} of ${job.slides.length} slides` : "…");
+  const line = h("div", { class: "small muted number" }, ended ? `${finished} of ${job.slides.length} slides done${job.message ? ` – ${job.message}` : ""}` : "…");
   const bar = h("progress", { max: Math.max(1, job.slides.length), value: done, "aria-label": `Job ${job.id}` });
   const failures = job.slides.filter((slide) => slide.status === "failed");
+  const finished = job.slides.filter((slide) => slide.status === "done").length;
+  const act = async (event, path, method) => {
+    event.target.disabled = true;
+    try { await api(path, method === "POST" ? { body: {} } : { method }); } catch (error) { showError(message, error); }
+    show();
+  };
   const panel = h("section", { class: "panel job", "data-job": job.id },
     h("div", { class: "row spread" }, h("div", { class: "row" }, h("b", {}, `Job ${job.id}`), statusChip(job.status), h("span", { class: "muted small" }, `${job.model} · ${new Date(job.created_at).toLocaleString()}`)),
-      ended ? null : h("button", { onclick: async (event) => {
-        event.target.disabled = true;
-        try { await api(`/api/jobs/${job.id}`, { method: "DELETE" }); } catch (error) { showError(message, error); }
-        show();
-      } }, "Cancel")),
+      !ended ? h("button", { onclick: (event) => act(event, `/api/jobs/${job.id}`, "DELETE") }, "Stop")
+        : finished < job.slides.length ? h("button", { onclick: (event) => act(event, `/api/jobs/${job.id}/retry`, "POST") }, "Retry what is not done") : null),
     ended ? null : bar, line,
     failures.map((slide) => h("div", { class: "error small" }, `${slide.slide}: ${slide.message}`)));
   // A browser has six connections to a service: one stream is enough, for the job at work.
@@ -51,7 +55,7 @@ async function show() {
     for (const source of streams.values()) source.close();
     streams.clear();
     // The oldest open job is the one at work; it comes first in the queue.
-    const open = jobs.filter((job) => !["done", "failed", "cancelled"].includes(job.status)).reverse();
+    const open = jobs.filter((job) => !isEnded(job.status)).reverse();
     const rows = new Map(open.map((job) => [job.id, row(job)]));
     list.replaceChildren(...jobs.slice(0, 50).map((job) => rows.get(job.id) ?? row(job)));
     if (!jobs.length) list.append(h("p", { class: "muted" }, "No jobs yet."));

@@ -418,6 +418,7 @@ if (wanted.has("layers") && !wanted.get("layers").includes("cells")) layerState.
 side.append(
   h("section", {}, h("h1", {}, slide.name), h("div", { class: "small muted number" }, `${whole(slide.width)} × ${whole(slide.height)} px`
     + (slide.microns_per_pixel ? ` · ${fixed(slide.microns_per_pixel, 3)} µm/px` : " · no scale") + (slide.objective_power ? ` · ${slide.objective_power}×` : ""))),
+  ...(slide.notice ? [h("p", { class: "error", role: "alert" }, slide.notice)] : []),
   slide.runs.length ? h("section", {}, h("label", { class: "small muted", for: "run-0" }, "Run"), choices[0], h("label", { class: "small muted", for: "run-1" }, "Compare with (swipe)"), choices[1])
     : h("p", { class: "muted" }, "This slide has not been segmented yet. ", h("a", { href: "/jobs" }, "Add a job")),
   stats,

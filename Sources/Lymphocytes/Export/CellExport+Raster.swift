@@ -22,6 +22,7 @@ extension CellExport {
                 run: run.id, fromY: Double(y) * run.level0PerPixel, toY: Double(y + rows) * run.level0PerPixel
             ) { cell in
                 let mask = try RunLengthMask(width: cell.maskWidth, height: cell.maskHeight, compressed: cell.mask).mask
+                guard cell.maskX < width else { return }
                 for row in max(0, y - cell.maskY)..<max(0, y - cell.maskY, min(mask.height, y + rows - cell.maskY)) {
                     let start = (cell.maskY + row - y) * width
                     for column in 0..<min(mask.width, width - cell.maskX) where mask[column, row] {
@@ -46,12 +47,17 @@ extension CellExport {
                 .model, "\(run.modelPath) is no longer the model of this run (\(run.modelFingerprint)): segment again")
         }
         let slide = try Slide(URL(fileURLWithPath: run.slidePath))
-        guard slide.width == run.width, slide.height == run.height else {
-            throw WorkError(.input, "\(run.slidePath) is no longer the slide of this run: its size is another")
+        let isKnown = !run.slideIdentity.hasPrefix("unknown-")
+        guard
+            try isKnown
+                ? slide.contentIdentity() == run.slideIdentity : slide.width == run.width && slide.height == run.height
+        else {
+            throw WorkError(.input, "\(run.slidePath) is no longer the slide of this run: segment it again")
         }
         let scale = SlideScale(micronsPerPixel: run.micronsPerPixel, source: .given)
         let frame = try WorkingFrame(
             slide: slide, scale: scale, micronsPerPixel: model.description.micronsPerPixel)
+        let ground = try ground()
         let looked = Set(
             try store.tiles(run: run.id).map { SIMD2(Int(frame.working($0.x)), Int(frame.working($0.y))) })
         let grid = TileGrid(frame: frame, side: run.tileSide) { looked.contains(SIMD2($0.x, $0.y)) }
@@ -62,7 +68,8 @@ extension CellExport {
         let pipeline = TilePipeline(
             grid: grid, frame: frame,
             tiles: ProbabilityTiles(reader: WorkingReader(slide: slide, frame: frame), model: model), firstRow: 0,
-            stop: StopRequest(), makeBand: { ProbabilityBand(width: width, height: $0.count, y: $0.lowerBound) },
+            stop: StopRequest(),
+            makeBand: { ProbabilityBand(width: width, height: $0.count, y: $0.lowerBound, ground: ground) },
             finishedTile: {})
         pipeline.start(threads: ProcessInfo.processInfo.activeProcessorCount)
         defer { pipeline.close() }
@@ -77,22 +84,43 @@ extension CellExport {
         }
     }
 
+    /// Where the run looked; nil of runs before that was stored.
+    private func ground() throws -> Ground? {
+        guard let stored = try store.ground(run: run.id) else { return nil }
+        guard
+            let ground = Ground(
+                data: stored.squares, side: stored.side, columns: stored.columns, rows: stored.rows,
+                isFound: stored.isFound)
+        else { throw WorkError(.input, "\(store.url.path) is damaged: where run \(run.id) looked cannot be read") }
+        return ground
+    }
+
     /// Regions of 50 µm on the tissue, from the share of their area that cells cover.
     ///
     /// The share becomes a probability by the model's own priors: that of the class whose η it is, between two classes in
     /// proportion.
     func writeHeatmap(_ url: URL, progress: (Double) -> Void) throws {
-        let side = (Heatmap.nominalSideMicrons / run.micronsPerPixel).rounded()
+        let side = max(1, (Heatmap.nominalSideMicrons / run.micronsPerPixel).rounded())
         var covered: [SIMD2<Int32>: Double] = [:]
+        let ground = try ground()
         for tile in try store.tiles(run: run.id) {
-            // A region belongs to the run where a tile holds its centre.
+            guard tile.width >= 0, tile.height >= 0,
+                [tile.x, tile.y, tile.width, tile.height].allSatisfy({ abs($0) < 1e8 })
+            else { throw WorkError(.input, "\(store.url.path) is damaged: a tile lies at (\(tile.x), \(tile.y))") }
+            // A region belongs to the run where a tile holds its centre, and that is tissue.
             let first = (x: Int32((tile.x / side - 0.5).rounded(.up)), y: Int32((tile.y / side - 0.5).rounded(.up)))
             let last = (
                 x: Int32(((tile.x + tile.width) / side - 0.5).rounded(.up)),
                 y: Int32(((tile.y + tile.height) / side - 0.5).rounded(.up))
             )
             for y in first.y..<max(first.y, last.y) {
-                for x in first.x..<max(first.x, last.x) { covered[SIMD2(x, y)] = 0 }
+                for x in first.x..<max(first.x, last.x) {
+                    let (middleX, middleY) = (
+                        (Double(x) + 0.5) * side / run.level0PerPixel, (Double(y) + 0.5) * side / run.level0PerPixel
+                    )
+                    if let ground, !ground.isTissue(x: Int(middleX), y: Int(middleY)) { continue }
+                    covered[SIMD2(x, y)] = 0
+                }
             }
         }
         try forEachCell(progress: progress) { _, cell in
@@ -104,7 +132,9 @@ extension CellExport {
         let expected = priors?.means.compactMap(\.last) ?? []
         let file = try FileStream(url)
         let isTable = url.lastPathComponent.hasSuffix(".csv") || url.lastPathComponent.hasSuffix(".csv.gz")
-        if isTable { try file.write("minx,miny,width,height,prob_Other,prob_Lymphocytes\n") }
+        if isTable {
+            try file.write(TableText.line(["minx", "miny", "width", "height", "prob_Other", "prob_Lymphocytes"]))
+        }
         for region in covered.keys.sorted(by: { ($0.y, $0.x) < ($1.y, $1.x) }) {
             let p = CellExport.probability(ofFraction: min(1, (covered[region] ?? 0) / area), expected: expected)
             let (x, y) = (Double(region.x) * side, Double(region.y) * side)

@@ -136,9 +136,7 @@ extension CellExport {
         let file = try FileStream(url)
         try file.write(
             "slide,cell,centroid_x,centroid_y,area_um2,perimeter_um,circularity,mean_probability,mean_hematoxylin_od\n")
-        let name =
-            run.slide.contains { ",\"\n\r".contains($0) }
-            ? "\"\(run.slide.replacingOccurrences(of: "\"", with: "\"\""))\"" : run.slide
+        let name = TableText.field(run.slide)
         try forEachCell(progress: progress) { _, cell in
             let values = [
                 CellExport.text(cell.centroidX, decimals: 2), CellExport.text(cell.centroidY, decimals: 2),
@@ -171,6 +169,9 @@ extension CellExport {
             """)
         try forEachCell(progress: progress) { number, cell in
             let mask = try RunLengthMask(width: cell.maskWidth, height: cell.maskHeight, compressed: cell.mask)
+            guard cell.maskX + cell.maskWidth <= width, cell.maskY + cell.maskHeight <= height else {
+                throw WorkError(.input, "\(store.url.path) is damaged: cell \(cell.id) lies beside its slide")
+            }
             let placed = mask.placed(x: cell.maskX, y: cell.maskY, inWidth: width, inHeight: height)
             let counts = String(decoding: placed.compressed, as: UTF8.self)
             try file.write(

@@ -29,7 +29,6 @@ public struct BatchSegmentation: Sendable {
         finished: @Sendable (Result) -> Void
     ) throws -> [Result] {
         let modelID = try segmenter.registerModel()
-        let duplicates = Dictionary(grouping: slides, by: \.name).filter { $0.value.count > 1 }
         let shared = Shared(count: slides.count)
         // Blocking C calls get threads of their own, not the cooperative pool.
         DispatchQueue.concurrentPerform(iterations: min(workers, max(1, slides.count))) { _ in
@@ -37,12 +36,6 @@ public struct BatchSegmentation: Sendable {
                 let slide = slides[index]
                 let result: Result
                 do {
-                    if let twins = duplicates[slide.name], twins.first != slide {
-                        throw WorkError(
-                            .input,
-                            "\(slide.url.path) has the same name as \(twins[0].url.path): results go by name, rename one of them"
-                        )
-                    }
                     result = .done(
                         try segmenter.segment(slide, modelID: modelID) { report in shared.serially { progress(report) }
                         })
@@ -51,7 +44,14 @@ public struct BatchSegmentation: Sendable {
                     shared.stop(error)
                     continue
                 } catch {
-                    result = .failed(FailedInput(name: slide.relativePath, error: error))
+                    let failure = FailedInput(name: slide.relativePath, error: error)
+                    result = .failed(failure)
+                    do {
+                        try segmenter.store.noteFailure(
+                            file: slide.relativePath, path: slide.url.path, reason: failure.message)
+                    } catch {
+                        shared.stop(error)
+                    }
                 }
                 shared.put(result, at: index)
                 shared.serially { finished(result) }

@@ -44,7 +44,10 @@ public struct SlideSegmenter: Sendable {
     public struct Outcome: Sendable {
         public let slide: String
         public let cells: Int
+        /// Of tiles that could be read.
         public let tissueSquareMillimeters: Double
+        /// Of tiles without a flag; nil where there is no such tissue.
+        public let cellsPerSquareMillimeter: Double?
         public let unreadableTiles: Int
         /// Tiles with pen, folds or blur: they do not count for densities.
         public let flaggedTiles: Int
@@ -106,25 +109,31 @@ public struct SlideSegmenter: Sendable {
         let regions = try RegionSums(
             slide: slide, file: file, scale: scale, frame: frame, heatmaps: heatmaps, priors: model.description.priors)
         let text =
-            "slide=\(content) mpp=\(scale.micronsPerPixel),\(scale.source.rawValue) \(settings.text) engine=\(model.network.engineName) tissue=\(try identity(of: source)) "
+            "\(settings.text) engine=\(model.network.engineName) tissue=\(try identity(of: source)) "
             + "heatmap=\(regions.identity)"
         let warning = self.warning(slide: slide, scale: scale, frame: frame, regions: regions)
-        if let done = try store.finishedRun(slideNamed: slide.name, model: modelID, settings: text) {
-            return try Outcome(done: done, slide: slide.name, store: store, warning: warning)
+        var record = self.record(slide, identity: content, scale: scale)
+        if let done = try store.finishedRun(slide: record, model: modelID, settings: text) {
+            try store.forgetFailure(path: url.path)
+            return try Outcome(done: done, slide: file.title, store: store, warning: warning)
         }
         let tissue = try clock.time(.tissue) { () throws(SlideError) in
             try TissueMask(slide: slide, scale: scale, source: source)
         }
         let ground = clock.time(.tissue) { tissue.ground(frame, side: Ground.standardSide) }
         let grid = TileGrid(frame: frame, side: settings.tileSide, ground: ground)
+        record.tissueSquareMillimeters = tissue.areaSquareMillimeters
         let run = try store.beginRun(
-            slide: record(slide, url: url, scale: scale, tissue: tissue), model: modelID,
+            slide: record, model: modelID,
             settings: RunSettings(
                 text: text, level0PerPixel: frame.level0PerPixel, threshold: settings.threshold,
                 tileSide: settings.tileSide,
                 tileRows: grid.rows.count, programVersion: GraticuleVersion.current,
                 engine: model.network.engineName),
-            regions: regions.records)
+            regions: regions.records,
+            ground: GroundRecord(
+                side: ground.side, columns: ground.tissue.width, rows: ground.tissue.height, isFound: ground.isFound,
+                squares: ground.data))
         let start = Date()
         var work = SlideWork(
             segmenter: self, run: run, slide: slide, identity: content, frame: frame, grid: grid, tissue: tissue,
@@ -144,16 +153,20 @@ public struct SlideSegmenter: Sendable {
                 }
                 try keepTime()
                 try store.finishRun(run.id, statistics: statistics)
+                try store.forgetFailure(path: url.path)
             } else {
                 try keepTime()
             }
+            let summary = try store.summary(run: run.id)
             return Outcome(
-                slide: slide.name, cells: try store.cellCount(run: run.id),
-                tissueSquareMillimeters: tissue.areaSquareMillimeters, unreadableTiles: work.unreadable,
+                slide: file.title, cells: summary.cells,
+                tissueSquareMillimeters: summary.tissueSquareMillimeters ?? tissue.areaSquareMillimeters,
+                cellsPerSquareMillimeter: summary.cellsPerSquareMillimeter, unreadableTiles: work.unreadable,
                 flaggedTiles: work.flagged, wasDone: false, wasStopped: !isComplete, profile: clock.seconds,
                 warning: work.oversized > 0
                     ? "\(work.oversized) areas of more than a mm² without a gap were left out: the threshold is too low, "
-                        + "or the model is not for this stain" : warning)
+                        + "or the model is not for this stain"
+                    : warning ?? (tissue.areaSquareMillimeters == 0 ? "no tissue was found on it" : nil))
         } catch {
             // The failure itself is what the user must see; a store that cannot even note it says so by its own error.
             try? store.failRun(run.id, message: "\(error)")
@@ -161,12 +174,12 @@ public struct SlideSegmenter: Sendable {
         }
     }
 
-    private func record(_ slide: Slide, url: URL, scale: SlideScale, tissue: TissueMask) -> SlideRecord {
+    /// The slide as the store knows it, without its tissue.
+    private func record(_ slide: Slide, identity: String, scale: SlideScale) -> SlideRecord {
         SlideRecord(
-            name: slide.name, path: url.path, vendor: slide.vendor, width: slide.width, height: slide.height,
-            micronsPerPixel: scale.micronsPerPixel, scaleSource: scale.source.rawValue,
-            tissueSquareMillimeters: tissue.areaSquareMillimeters, boundsX: slide.boundsOrigin.x,
-            boundsY: slide.boundsOrigin.y)
+            name: slide.name, path: slide.url.path, identity: identity, vendor: slide.vendor, width: slide.width,
+            height: slide.height, micronsPerPixel: scale.micronsPerPixel, scaleSource: scale.source.rawValue,
+            tissueSquareMillimeters: 0, boundsX: slide.boundsOrigin.x, boundsY: slide.boundsOrigin.y)
     }
 
     /// A tissue source as a part of a run's identity: of a file its content, since it may be drawn anew.
@@ -198,9 +211,10 @@ public struct SlideSegmenter: Sendable {
 extension SlideSegmenter.Outcome {
     /// Of a slide that an earlier call has finished.
     init(done run: Int64, slide: String, store: ResultStore, warning: String?) throws {
+        let summary = try store.summary(run: run)
         self.init(
-            slide: slide, cells: try store.cellCount(run: run),
-            tissueSquareMillimeters: try store.tissueSquareMillimeters(run: run) ?? 0, unreadableTiles: 0,
+            slide: slide, cells: summary.cells, tissueSquareMillimeters: summary.tissueSquareMillimeters ?? 0,
+            cellsPerSquareMillimeter: summary.cellsPerSquareMillimeter, unreadableTiles: 0,
             flaggedTiles: 0, wasDone: true, wasStopped: false, profile: [:], warning: warning)
     }
 }

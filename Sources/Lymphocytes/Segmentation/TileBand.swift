@@ -55,10 +55,13 @@ enum ProbabilityByte {
 final class ProbabilityBand: TileBand, @unchecked Sendable {
     private let width: Int
     private let y: Int
+    private let ground: Ground?
     private let bytes: UnsafeMutableBufferPointer<UInt8>
 
-    init(width: Int, height: Int, y: Int) {
+    /// - Parameter ground: beyond it pixels are 0; nil for everywhere.
+    init(width: Int, height: Int, y: Int, ground: Ground? = nil) {
         self.width = width
+        self.ground = ground
         self.y = y
         // From the system, zeroed: what no tile touches takes no memory.
         let count = max(1, width * height)
@@ -73,8 +76,13 @@ final class ProbabilityBand: TileBand, @unchecked Sendable {
 
     func place(_ output: ProbabilityTiles.Output, at tile: TileGrid.Tile) -> Double {
         ProbabilityByte.rows(of: output.logOdds) { row, values in
-            let target = (tile.y - y + row) * width + tile.x
-            _ = UnsafeMutableBufferPointer(rebasing: bytes[target..<(target + values.count)]).update(from: values)
+            let columns = tile.x..<(tile.x + values.count)
+            for span in ground?.spans(row: tile.y + row, columns: columns) ?? [columns] {
+                let target = (tile.y - y + row) * width + span.lowerBound
+                let part = UnsafeBufferPointer(
+                    rebasing: values[(span.lowerBound - tile.x)..<(span.upperBound - tile.x)])
+                _ = UnsafeMutableBufferPointer(rebasing: bytes[target..<(target + part.count)]).update(from: part)
+            }
         }
     }
 

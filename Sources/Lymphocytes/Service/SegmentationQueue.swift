@@ -2,7 +2,7 @@ public import Foundation
 internal import LabelSuperResolution
 public import ResultStore
 internal import Synchronization
-internal import WholeSlide
+public import WholeSlide
 
 /// How far a job is; what an event of the service says.
 public struct JobProgress: Codable, Sendable, Equatable {
@@ -28,14 +28,14 @@ public struct JobProgress: Codable, Sendable, Equatable {
 public final class SegmentationQueue: Sendable {
     /// Where a job's names lead.
     public struct Sources: Sendable {
-        public var slide: @Sendable (_ name: String) -> URL?
+        public var slide: @Sendable (_ name: String) -> SlideFile?
         public var model: @Sendable (_ name: String) throws -> SegmentationModel
         /// Folder of heatmaps to compare regions with.
         public var heatmaps: URL?
         public var givenScale: Double?
 
         public init(
-            slide: @escaping @Sendable (_ name: String) -> URL?,
+            slide: @escaping @Sendable (_ name: String) -> SlideFile?,
             model: @escaping @Sendable (_ name: String) throws -> SegmentationModel
         ) {
             self.slide = slide
@@ -89,7 +89,7 @@ public final class SegmentationQueue: Sendable {
     /// - Returns: whether it had not ended yet.
     public func cancel(_ job: Int64) throws -> Bool {
         _ = try store.job(job)
-        guard try store.endJob(job, status: "cancelled") else { return false }
+        guard try store.endJob(job, status: "stopped") else { return false }
         let stop = state.withLock { $0.running.flatMap { $0.job == job ? $0.stop : nil } }
         stop?.stop()
         if stop == nil { try publishEnd(of: job) }
@@ -186,6 +186,26 @@ public final class SegmentationQueue: Sendable {
         }
     }
 
+    /// How a job ended whose slides have: in its status, and in a sentence where there is more to say.
+    static func end(of job: JobRecord, already: Int) -> (status: String, message: String?) {
+        let failed = job.slides.count { $0.status == "failed" }
+        if failed == 0 {
+            return ("done", already == job.slides.count ? "nothing was to be done: every slide was done already" : nil)
+        }
+        let message = "\(failed) of \(job.slides.count) slides failed"
+        return failed == job.slides.count ? ("failed", message) : ("done with failures", message)
+    }
+
+    /// Puts an ended job back into the queue, for what of it is not done.
+    ///
+    /// - Returns: whether it had ended and had something left to do.
+    public func retry(_ job: Int64) throws -> Bool {
+        _ = try store.job(job)
+        guard try store.retryJob(job) else { return false }
+        wakeUp.signal()
+        return true
+    }
+
     private func run(_ job: JobRecord) throws {
         let stop = StopRequest()
         let mayRun = state.withLock { state in
@@ -195,7 +215,7 @@ public final class SegmentationQueue: Sendable {
         defer { state.withLock { $0.running = nil } }
         guard mayRun else { return }
         guard try store.startJob(job.id) else {
-            // It was cancelled between the look at the queue and its start.
+            // It was stopped between the look at the queue and its start.
             if try store.job(job.id).isEnded { try publishEnd(of: job.id) }
             return
         }
@@ -209,9 +229,10 @@ public final class SegmentationQueue: Sendable {
         segmenter.stop = stop
         let modelID = try segmenter.registerModel()
         var done = job.slides.count { $0.status != "queued" }
+        var already = 0
         for slide in job.slides where slide.status == "queued" {
             guard !stop.isStopping else { break }
-            var failure: String?
+            var (failure, note): (String?, String?)
             do {
                 guard let url = sources.slide(slide.slide) else {
                     throw WorkError(.input, "there is no slide named '\(slide.slide)' any more")
@@ -225,19 +246,18 @@ public final class SegmentationQueue: Sendable {
                             secondsLeft: progress.secondsLeft, message: nil))
                 }
                 if outcome.wasStopped { break }
+                if outcome.wasDone { (already, note) = (already + 1, "was done already") }
             } catch let error as StoreError where error.code == .storage {
                 throw error
             } catch {
                 failure = "\(error)"
             }
-            try store.finishJobSlide(slide.slide, job: job.id, failure: failure)
+            try store.finishJobSlide(slide.slide, job: job.id, failure: failure, note: note)
             done += 1
         }
         if !stop.isStopping {
-            let failed = try store.job(job.id).slides.count { $0.status == "failed" }
-            try store.endJob(
-                job.id, status: failed == job.slides.count ? "failed" : "done",
-                message: failed > 0 ? "\(failed) of \(job.slides.count) slides failed" : nil)
+            let ended = SegmentationQueue.end(of: try store.job(job.id), already: already)
+            try store.endJob(job.id, status: ended.status, message: ended.message)
         }
         if try store.job(job.id).isEnded { try publishEnd(of: job.id) }
     }

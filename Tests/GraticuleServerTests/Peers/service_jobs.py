@@ -45,9 +45,20 @@ with Service(program, folder) as service:
     # A slide that cannot be opened costs only itself.
     job = service.post("/api/jobs", {"slides": [service.slide("broken"), service.slide("phantom-2")], "model": "small"}, expect=201)
     last = list(events(service, job["id"]))[-1]
-    assert last["status"] == "done" and "1 of 2" in last["message"], last
+    assert last["status"] == "done with failures" and "1 of 2" in last["message"], last
     slides = service.get(f"/api/jobs/{job['id']}")["slides"]
     assert [s["status"] for s in slides] == ["failed", "done"] and "broken" in slides[0]["message"]
+    assert folder not in json.dumps(slides), "folders are the service's own"
+    # Again: what failed is tried anew, what is done is left alone.
+    service.post(f"/api/jobs/{job['id']}/retry", {})
+    last = list(events(service, job["id"]))[-1]
+    assert last["status"] == "done with failures" and folder not in json.dumps(last), last
+    # A job that has nothing to do says so.
+    job = service.post("/api/jobs", {"slides": [service.slide("phantom-2")], "model": "small"}, expect=201)
+    last = list(events(service, job["id"]))[-1]
+    assert last["status"] == "done" and last["message"] == "nothing was to be done: every slide was done already", last
+    status, _, _ = service.request("POST", f"/api/jobs/{job['id']}/retry", {})
+    assert status == 409, "nothing of it is left"
     assert service.end() == 0
 wanted = {0: cells(results, "copy-0"), 1: cells(results, "copy-1")}
 assert len(wanted[0]) > 20
@@ -76,7 +87,7 @@ with Service(program, folder) as service:
     for identifier in (waiting, many):
         status, _, _ = service.request("DELETE", f"/api/jobs/{identifier}")
         assert status in (200, 409)
-        assert service.get(f"/api/jobs/{identifier}")["status"] in ("cancelled", "done")
+        assert service.get(f"/api/jobs/{identifier}")["status"] in ("stopped", "done")
     assert service.end() == 0
 for index, name in enumerate(names):
     assert cells(results, name) == wanted[index % 2], f"{name}: no cell is missing, none is there twice"
