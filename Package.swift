@@ -30,6 +30,7 @@ let package = Package(
     name: "graticule",
     products: [
         .executable(name: "graticule", targets: ["graticule"]),
+        .executable(name: "graticule-query", targets: ["graticule-query"]),
         .library(name: "LabelSuperResolution", targets: ["LabelSuperResolution"]),
         .library(name: "Lymphocytes", targets: ["Lymphocytes"]),
         .library(name: "ResultStore", targets: ["ResultStore"]),
@@ -43,6 +44,9 @@ let package = Package(
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.0.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.5.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.6.0"),
+        .package(url: "https://github.com/apple/swift-nio-extras", from: "1.20.0"),
+        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.0"),
+        .package(url: "https://github.com/apple/swift-system", from: "1.5.0"),
     ],
     targets: [
         // C floor
@@ -93,12 +97,16 @@ let package = Package(
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
+                .product(name: "Subprocess", package: "swift-subprocess"),
+                .product(name: "SystemPackage", package: "swift-system"),
                 .product(name: "Metrics", package: "swift-metrics"),
                 .product(name: "CoreMetrics", package: "swift-metrics"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
                 .product(name: "Logging", package: "swift-log"),
             ], resources: [.copy("Viewer")], swiftSettings: house),
+        .executableTarget(name: "graticule-query", dependencies: ["ResultStore"], swiftSettings: house),
         .executableTarget(
             name: "graticule",
             dependencies: [
@@ -125,7 +133,9 @@ let package = Package(
             resources: [.copy("Reference")], swiftSettings: house),
         .testTarget(
             name: "ResultStoreTests",
-            dependencies: ["ResultStore", "GraticuleTesting", .product(name: "GRDB", package: "GRDB.swift")],
+            dependencies: [
+                "ResultStore", "graticule-query", "GraticuleTesting", .product(name: "GRDB", package: "GRDB.swift"),
+            ],
             swiftSettings: house),
         .testTarget(
             name: "LymphocytesTests",
@@ -135,12 +145,16 @@ let package = Package(
         .testTarget(
             name: "GraticuleServerTests",
             dependencies: [
-                "GraticuleServer", "graticule", "Lymphocytes", "ResultStore", "GraticuleTesting",
+                "GraticuleServer", "graticule", "graticule-query", "Lymphocytes", "ResultStore", "GraticuleTesting",
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOEmbedded", package: "swift-nio"),
             ], resources: [.copy("Peers")], swiftSettings: house),
         .testTarget(
-            name: "CommandLineTests", dependencies: ["graticule", "ResultStore", "GraticuleTesting"],
+            name: "CommandLineTests",
+            dependencies: ["graticule", "graticule-query", "ResultStore", "GraticuleTesting"],
             swiftSettings: house),
     ],
     swiftLanguageModes: [.v6],

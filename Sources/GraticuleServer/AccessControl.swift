@@ -1,17 +1,22 @@
 internal import Foundation
 internal import HTTPTypes
 internal import Hummingbird
+internal import Logging
 
 /// Who may ask, and what a browser may do with the answer.
 ///
 /// - A request must name this service in `Host`: otherwise a foreign page could reach it by a name of its own that leads to
 ///   127.0.0.1 (DNS rebinding).
 /// - What changes something, or asks the database, must come from our own pages: `Origin` must be ours, and the body JSON.
-/// - Where there is a token, a request shows it as bearer or in the cookie of the login page.
-struct AccessControl<Context: RequestContext>: RouterMiddleware {
+/// - Where there is a token, a request shows it as bearer, or the cookie of a session that the login page began.
+struct AccessControl: RouterMiddleware {
+    typealias Context = GraticuleService.Context
+
     let token: String?
     /// Values of `Host` that are ours; nil for any, where a token is asked for.
     let hosts: Set<String>?
+    let sessions: Sessions
+    let logger: Logger
 
     static var cookieName: String { "graticule" }
     /// Reachable without a token.
@@ -22,12 +27,12 @@ struct AccessControl<Context: RequestContext>: RouterMiddleware {
     ) async throws -> Response {
         var response: Response
         do {
-            try check(request)
+            try check(request, of: context.client)
             response = try await next(request, context)
         } catch let refusal as Redirect {
             response = Response(status: .seeOther, headers: [.location: refusal.path])
         } catch {
-            response = AccessControl.response(for: error)
+            response = self.response(for: error, request: request)
         }
         response.headers[.contentSecurityPolicy] =
             "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
@@ -44,7 +49,7 @@ struct AccessControl<Context: RequestContext>: RouterMiddleware {
         let path: String
     }
 
-    private func check(_ request: Request) throws {
+    private func check(_ request: Request, of client: String) throws {
         let host = request.head.authority ?? ""
         if let hosts, !hosts.contains(host.lowercased()) {
             throw HTTPError(.misdirectedRequest, message: "this service does not go by the name '\(host.prefix(100))'")
@@ -71,8 +76,14 @@ struct AccessControl<Context: RequestContext>: RouterMiddleware {
         let bearer = request.headers[.authorization].flatMap { value -> String? in
             value.lowercased().hasPrefix("bearer ") ? String(value.dropFirst("bearer ".count)) : nil
         }
-        let shown = bearer ?? request.cookies[AccessControl.cookieName]?.value ?? ""
-        guard Secret.isEqual(shown, token) else {
+        let isKnown =
+            if let bearer {
+                Secret.isEqual(bearer, token)
+            } else {
+                request.cookies[AccessControl.cookieName].map { sessions.isOpen($0.value) } ?? false
+            }
+        if bearer != nil, !isKnown { logger.warning("wrong bearer token from \(client)") }
+        guard isKnown else {
             let wantsPage = request.method == .get && (request.headers[.accept] ?? "").contains("text/html")
             if wantsPage { throw Redirect(path: "/login") }
             throw HTTPError(
@@ -81,8 +92,12 @@ struct AccessControl<Context: RequestContext>: RouterMiddleware {
     }
 
     /// Every failure is one sentence in JSON.
-    private static func response(for error: any Error) -> Response {
+    private func response(for error: any Error, request: Request) -> Response {
         let failure = ServiceFailure(error)
+        // Clients are told a sentence; whoever runs the service needs the cause.
+        if failure.status.code >= 500 {
+            logger.error("\(request.method.rawValue) \(request.uri.path): \(failure.status.code), \(error)")
+        }
         var response = JSONBody.response(["error": failure.message], status: failure.status)
         for field in failure.headers { response.headers[field.name] = field.value }
         return response

@@ -63,7 +63,7 @@ extension GraticuleService {
             // A reader sees their own counts; without a name, that somebody has counted.
             let reader = request.uri.queryParameters["by"].map { String($0).removingPercentEncoding ?? String($0) }
             let counts = try await storeWork.run { try views.counts() }
-            let regions = try await tileWork.run {
+            let regions = try await tileWork.run(key: "regions") {
                 try drawn.compactMap { region -> Region? in
                     guard let entry = library.entry(named: region.slide) else { return nil }
                     let count = counts.first {
@@ -80,6 +80,7 @@ extension GraticuleService {
             return JSONBody.response(regions)
         }
         router.post("/api/count") { request, _ in
+            try needsWriting()
             let new = try await JSONBody.decode(NewCount.self, from: request)
             let entry = try library.entry(id: new.slide)
             let seed = try request.integer("seed", in: 1...100) ?? 1

@@ -13,11 +13,25 @@ internal import WholeSlide
 
 /// The web service over a results file and a folder of slides: viewer, HTTP API, DeepZoom tiles and the queue of jobs.
 public struct GraticuleService: Sendable {
-    typealias Context = BasicRequestContext
+    /// A request's context knows the client's address.
+    struct Context: RequestContext, RemoteAddressRequestContext {
+        var coreContext: CoreRequestContextStorage
+        let remoteAddress: SocketAddress?
+
+        init(source: ApplicationRequestContextSource) {
+            coreContext = .init(source: source)
+            remoteAddress = source.channel.remoteAddress
+        }
+
+        /// For logs, and to slow one client down by itself.
+        var client: String { remoteAddress?.ipAddress ?? "local" }
+    }
 
     let options: ServiceOptions
-    /// Two services would work on the same jobs.
-    private let lock: ServiceLock
+    /// Two services would work on the same jobs; nil where nothing can be written.
+    private let lock: ServiceLock?
+    /// Whether the results can only be looked at: no jobs, no counts.
+    let isReadOnly: Bool
     let library: SlideLibrary
     /// For what is written: jobs and counts.
     let store: ResultStore
@@ -29,7 +43,13 @@ public struct GraticuleService: Sendable {
     let networkWork: BlockingWork
     let storeWork: BlockingWork
     let writeWork: BlockingWork
-    let queryWork: BlockingWork
+    let queries: QueryProcess
+    let sessions = Sessions()
+    let wrongTokens = WrongTokens()
+    let logger: Logger
+    private let watch: ResultsWatch
+    private let connections = ConnectionTable(
+        most: GraticuleService.mostConnections - 124, mostOfClient: GraticuleService.mostConnections / 2)
     let tiles = BoundedCache<String, EncodedImage>(mostCost: 192 << 20)
     let overlays = BoundedCache<String, EncodedImage>(mostCost: 32 << 20)
     let samples = BoundedCache<String, [RegionSample]>(mostCost: 16)
@@ -55,13 +75,18 @@ public struct GraticuleService: Sendable {
             )
         }
         guard options.port > 0 else { throw ServiceError(description: "give a port above 0") }
-        lock = try ServiceLock(options.results)
+        var logger = Logger(label: "graticule.serve")
+        logger.logLevel = .warning
+        self.logger = logger
+        isReadOnly = !ResultStore.isWritable(options.results)
+        lock = try isReadOnly ? nil : ServiceLock(options.results)
         var isFolder: ObjCBool = false
         guard FileManager.default.fileExists(atPath: options.slides.path, isDirectory: &isFolder), isFolder.boolValue
         else { throw ServiceError(description: "there is no folder of slides at \(options.slides.path)") }
         self.options = options
-        store = try ResultStore(options.results)
+        store = try isReadOnly ? ResultStore(readOnly: options.results) : ResultStore(options.results)
         views = try ResultStore(readOnly: options.results)
+        watch = ResultsWatch(options.results, logger: logger)
         let library = SlideLibrary(options, store: views)
         self.library = library
         var sources = SegmentationQueue.Sources(
@@ -70,32 +95,31 @@ public struct GraticuleService: Sendable {
         sources.givenScale = options.givenScale
         queue = SegmentationQueue(store: store, sources: sources, threads: max(1, options.threads - 1))
         pages = try PageFiles()
-        tileWork = BlockingWork(name: "tiles", threads: max(2, options.threads), mostWaiting: 2048)
-        networkWork = BlockingWork(name: "network", threads: 1, mostWaiting: 256)
+        tileWork = BlockingWork(name: "tiles", threads: max(2, options.threads), mostWaiting: 2048, seconds: 10)
+        networkWork = BlockingWork(name: "network", threads: 1, mostWaiting: 256, seconds: 120)
         storeWork = BlockingWork(name: "store", threads: 1, mostWaiting: 512)
-        writeWork = BlockingWork(name: "write", threads: 1, mostWaiting: 256)
-        queryWork = BlockingWork(name: "query", threads: 2, mostWaiting: 16)
+        writeWork = BlockingWork(name: "write", threads: 1, mostWaiting: 256, seconds: 120)
+        queries = QueryProcess(results: options.results, logger: logger)
     }
 
     /// Serves until SIGTERM or SIGINT; requests in work are answered, and the job in work ends its tile rows.
     ///
     /// - Parameter ready: called with the address once connections are taken.
     public func run(ready: @escaping @Sendable (_ url: String) -> Void) async throws {
-        var logger = Logger(label: "graticule.serve")
-        logger.logLevel = .warning
+        ServiceOptions.allowManyConnections()
         let host = options.host.contains(":") ? "[\(options.host)]" : options.host
         let application = Application(
             router: router(),
             server: .http1(
                 configuration: .init(
-                    idleTimeout: .seconds(75),
+                    additionalChannelHandlers: [ConnectionGuard(connections)], idleTimeout: .seconds(75),
                     httpDecoderConfiguration: .init(
                         maxHeaderFieldSize: 16 << 10, maxHeaderListSize: 32 << 10, maxHeaderFieldCount: 100))),
             configuration: .init(
                 address: .hostname(options.host, port: options.port), serverName: nil, backlog: 1024,
                 availableConnectionsDelegate: MaximumAvailableConnections(
                     GraticuleService.mostConnections, logger: logger)),
-            services: [QueueService(queue: queue)],
+            services: [QueueService(queue: queue, isReadOnly: isReadOnly), watch],
             onServerRunning: { channel in
                 ready("http://\(host):\(channel.localAddress?.port ?? options.port)/")
             }, logger: logger)
@@ -119,13 +143,25 @@ public struct GraticuleService: Sendable {
         return text
     }
 
+    /// What is wrong with the service as a whole; nil where nothing is.
+    var failure: ServiceError? { watch.failure }
+
+    /// - Throws: ``HTTPError`` where the results can only be looked at.
+    func needsWriting() throws(HTTPError) {
+        guard !isReadOnly else {
+            throw HTTPError(.forbidden, message: "the results file cannot be written to: it can only be looked at")
+        }
+    }
+
     /// The queue runs as long as the server.
     private struct QueueService: Service {
         let queue: SegmentationQueue
+        let isReadOnly: Bool
 
         func run() async throws {
-            queue.start()
+            if !isReadOnly { queue.start() }
             try? await gracefulShutdown()
+            ShutdownDeadline.begin(status: 0)
             await withCheckedContinuation { continuation in
                 DispatchQueue.global().async {
                     queue.end()
@@ -144,7 +180,8 @@ public struct GraticuleService: Sendable {
         if options.isLoopback {
             hosts = Set(["127.0.0.1", "localhost", "[::1]"].flatMap { [$0, "\($0):\(options.port)"] })
         }
-        router.add(middleware: AccessControl<Context>(token: options.token, hosts: hosts))
+        router.add(
+            middleware: AccessControl(token: options.token, hosts: hosts, sessions: sessions, logger: logger))
         addPages(to: router)
         addTiles(to: router)
         addResults(to: router)

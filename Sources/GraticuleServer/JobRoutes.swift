@@ -26,6 +26,7 @@ extension GraticuleService {
             return withoutPaths(JSONBody.data(try await storeWork.run { try views.job(id) }))
         }
         router.post("/api/jobs") { request, _ in
+            try needsWriting()
             let wanted = try await JSONBody.decode(NewJob.self, from: request)
             guard (1...GraticuleService.mostSlides).contains(wanted.slides.count) else {
                 throw HTTPError(
@@ -45,12 +46,14 @@ extension GraticuleService {
         }
         router.delete("/api/jobs/{job}") { _, context in
             let id = try GraticuleService.job(context)
+            try needsWriting()
             let wasOpen = try await writeWork.run { try queue.cancel(id) }
             guard wasOpen else { throw HTTPError(.conflict, message: "the job has ended already") }
             return withoutPaths(JSONBody.data(try await storeWork.run { try views.job(id) }))
         }
         router.post("/api/jobs/{job}/retry") { _, context in
             let id = try GraticuleService.job(context)
+            try needsWriting()
             let isBack = try await writeWork.run { try queue.retry(id) }
             guard isBack else { throw HTTPError(.conflict, message: "the job has not ended, or nothing of it is left") }
             return withoutPaths(JSONBody.data(try await storeWork.run { try views.job(id) }))

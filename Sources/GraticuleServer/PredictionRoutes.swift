@@ -30,6 +30,8 @@ extension GraticuleService {
             let place = try await JSONBody.decode(Place.self, from: request)
             let entry = try library.entry(id: place.slide)
             let start = Date()
+            // A slide that does not answer must not hold the network's one thread.
+            _ = try await tileWork.run(key: entry.id) { try library.opened(entry) }
             let (prediction, model) = try await networkWork.run(isUrgent: true) {
                 let names = try library.modelNames()
                 guard let name = place.model ?? names.first else {

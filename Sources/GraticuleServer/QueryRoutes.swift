@@ -9,29 +9,6 @@ extension GraticuleService {
         let sql: String
     }
 
-    private struct Answer: Encodable {
-        let columns: [String]
-        let rows: [[Cell]]
-        let cutOff: Bool
-        let seconds: Double
-    }
-
-    private enum Cell: Encodable {
-        case value(ResultStore.Value)
-
-        func encode(to encoder: any Encoder) throws {
-            var container = encoder.singleValueContainer()
-            guard case .value(let value) = self else { return }
-            switch value {
-            case .null: try container.encodeNil()
-            case .integer(let number): try container.encode(number)
-            case .real(let number): try container.encode(number)
-            case .text(let text): try container.encode(text)
-            case .blob(let bytes): try container.encode("(\(bytes.count) bytes)")
-            }
-        }
-    }
-
     func addQuery(to router: Router<Context>) {
         router.post("/api/query") { request, _ in
             // With its length known a body cannot outgrow the limit while its end is watched for.
@@ -41,28 +18,23 @@ extension GraticuleService {
             guard length <= JSONBody.mostBytes else {
                 throw HTTPError(.contentTooLarge, message: "the request is larger than \(JSONBody.mostBytes) bytes")
             }
-            let cancellation = QuerySandbox.Cancellation()
-            let start = Date()
-            let sandbox = QuerySandbox(views)
-            let table = try await withTaskCancellationHandler {
-                // A client that goes away takes its query with it.
-                try await request.body.consumeWithInboundCloseHandler { body in
-                    let question = try JSONBody.decode(
-                        Question.self, from: try await body.collect(upTo: JSONBody.mostBytes))
-                    return try await queryWork.run { try sandbox.run(question.sql, cancellation: cancellation) }
-                } onInboundClosed: {
-                    cancellation.cancel()
-                }
-            } onCancel: {
-                cancellation.cancel()
+            let answer = try await GraticuleService.whileConnected(request) { body in
+                let question = try JSONBody.decode(
+                    Question.self, from: try await body.collect(upTo: JSONBody.mostBytes))
+                return try await queries.answer(question.sql)
             }
             var response = JSONBody.response(
-                Answer(
-                    columns: table.columns, rows: table.rows.map { $0.map { .value($0) } }, cutOff: table.isCutOff,
-                    seconds: Date().timeIntervalSince(start)))
+                json: Data(withoutPaths(text: String(decoding: answer, as: UTF8.self)).utf8))
             // Watching for the client's end takes the connection.
             response.headers[.connection] = "close"
             return response
         }
+    }
+
+    /// Works on a request as long as its client is there: a client that goes away takes the work with it.
+    private static func whileConnected<Result: Sendable>(
+        _ request: Request, _ body: @escaping @Sendable (RequestBody) async throws -> Result
+    ) async throws -> Result {
+        try await request.body.consumeWithCancellationOnInboundClose { try await body($0) }
     }
 }

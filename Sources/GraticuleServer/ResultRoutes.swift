@@ -59,7 +59,7 @@ extension GraticuleService {
     /// - Throws: 409 where there are results of another file that lay at the slide's place: they are not drawn over this one.
     func run(of entry: SlideLibrary.Entry, _ request: Request) async throws -> RunReference {
         let wanted = try request.integer("run", in: 1...Int(Int32.max)).map(Int64.init)
-        let identity = try await tileWork.run { try library.opened(entry).identity }
+        let identity = try await tileWork.run(key: entry.id) { try library.opened(entry).identity }
         let (own, other) = try await storeWork.run {
             let own = try views.run(ofSlide: entry.name, identity: identity, id: wanted)
             return (own, own == nil ? try views.run(ofSlide: entry.name, identity: nil, id: wanted) : nil)
@@ -111,7 +111,7 @@ extension GraticuleService {
         }
         router.get("/api/slides/{id}") { _, context in
             let entry = try library.entry(id: try context.parameters.require("id"))
-            let open = try await tileWork.run { try library.opened(entry) }
+            let open = try await tileWork.run(key: entry.id) { try library.opened(entry) }
             let all = try await storeWork.run { try views.runs(ofSlide: entry.name) }
             let (runs, notice) = GraticuleService.runs(all, of: entry, identity: open.identity)
             // Descriptions and file names may hold a patient's name.
@@ -165,7 +165,7 @@ extension GraticuleService {
             JSONBody.response(try await storeWork.run { try library.modelNames() })
         }
         router.get("/api/evaluations") { _, _ in
-            let evaluations = try await queryWork.run {
+            let evaluations = try await storeWork.run {
                 try views.evaluations().prefix(50).map { overview in
                     let scores = try views.patchScores(evaluation: overview.id)
                     let truth = scores.map(\.isLymphocyte)

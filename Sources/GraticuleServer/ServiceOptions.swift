@@ -26,6 +26,14 @@ public struct ServiceOptions: Sendable {
         self.slides = slides
     }
 
+    /// Raises the number of files that the process may have open as far as it may: each connection is one.
+    static func allowManyConnections() {
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
+        limit.rlim_cur = limit.rlim_max
+        setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+    }
+
     /// Whether only this machine can reach the service.
     public var isLoopback: Bool { ["127.0.0.1", "::1", "localhost"].contains(host) }
 }

@@ -14,7 +14,7 @@ extension GraticuleService {
     func addTiles(to router: Router<Context>) {
         router.get("/slides/{id}.dzi") { _, context in
             let entry = try library.entry(id: try context.parameters.require("id"))
-            let open = try await tileWork.run { try library.opened(entry) }
+            let open = try await tileWork.run(key: entry.id) { try library.opened(entry) }
             return Response(
                 status: .ok, headers: [.contentType: "application/xml", .cacheControl: "private, max-age=60"],
                 body: ResponseBody(byteBuffer: ByteBuffer(string: open.pyramid.descriptor)))
@@ -24,7 +24,7 @@ extension GraticuleService {
             let (level, column, row) = try GraticuleService.address(context)
             let key = "\(entry.id)/\(entry.file.stamp ?? "")/\(level)/\(column)_\(row)"
             if let known = tiles[key] { return known.response(to: request, cacheControl: GraticuleService.kept) }
-            let tile = try await tileWork.run {
+            let tile = try await tileWork.run(key: entry.id) {
                 if let known = tiles[key] { return known }
                 let pyramid = try library.opened(entry).pyramid
                 guard pyramid.frame(level: level, column: column, row: row) != nil else {
@@ -40,7 +40,7 @@ extension GraticuleService {
             let entry = try library.entry(id: try context.parameters.require("id"))
             let key = "\(entry.id)/\(entry.file.stamp ?? "")/thumbnail"
             if let known = tiles[key] { return known.response(to: request, cacheControl: GraticuleService.kept) }
-            let image = try await tileWork.run {
+            let image = try await tileWork.run(key: entry.id) {
                 let image = try GraticuleService.jpeg(try library.opened(entry).pyramid.thumbnail(side: 512))
                 tiles.insert(image, for: key, cost: image.data.readableBytes + 128)
                 return image
@@ -53,7 +53,7 @@ extension GraticuleService {
                 let y = try request.integer("y", in: -1_000_000...100_000_000),
                 let side = try request.integer("side", in: 1...2048)
             else { throw HTTPError(.badRequest, message: "give x, y and side in level-0 pixels") }
-            let image = try await tileWork.run {
+            let image = try await tileWork.run(key: entry.id) {
                 let slide = try library.opened(entry).slide
                 let read = try slide.read(level: 0, levelX: x, levelY: y, width: side, height: side)
                 return EncodedImage(
@@ -69,7 +69,7 @@ extension GraticuleService {
             }
             let entry = try library.entry(id: try context.parameters.require("id"))
             let name = try context.parameters.require("name")
-            let image = try await tileWork.run {
+            let image = try await tileWork.run(key: entry.id) {
                 let slide = try library.opened(entry).slide
                 guard slide.associatedImageNames.contains(name) else {
                     throw HTTPError(.notFound, message: "the slide has no such image")

@@ -1,4 +1,4 @@
-internal import Foundation
+public import Foundation
 internal import GRDBSQLite
 internal import Synchronization
 
@@ -38,11 +38,13 @@ public struct QuerySandbox: Sendable {
         public func cancel() { isMade.withLock { $0 = true } }
     }
 
-    private let path: String
+    private let url: URL
     private let limits: Limits
 
-    public init(_ store: ResultStore, limits: Limits = Limits()) {
-        path = store.url.path
+    private var path: String { url.path }
+
+    public init(_ url: URL, limits: Limits = Limits()) {
+        self.url = url
         self.limits = limits
     }
 
@@ -75,7 +77,8 @@ public struct QuerySandbox: Sendable {
         guard !sql.utf8.contains(0) else { throw StoreError(.query, "the query holds a zero byte") }
         var connection: OpaquePointer?
         defer { sqlite3_close_v2(connection) }
-        guard sqlite3_open_v2(path, &connection, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, nil) == SQLITE_OK,
+        let flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_URI
+        guard sqlite3_open_v2(try ResultStore.readingPath(url), &connection, flags, nil) == SQLITE_OK,
             let connection
         else { throw StoreError(.storage, "cannot open results file \(path)") }
         restrict(connection)
@@ -106,9 +109,14 @@ public struct QuerySandbox: Sendable {
         sqlite3_exec(connection, "SELECT 1 FROM cell_rtree LIMIT 0", nil, nil, nil)
         sqlite3_set_authorizer(
             connection,
-            { _, action, _, detail, _, _ in
+            { _, action, table, detail, _, _ in
                 switch action {
-                case SQLITE_SELECT, SQLITE_READ, SQLITE_RECURSIVE: return SQLITE_OK
+                case SQLITE_SELECT, SQLITE_RECURSIVE: return SQLITE_OK
+                case SQLITE_READ:
+                    let column =
+                        "\(table.map { String(cString: $0) } ?? "").\(detail.map { String(cString: $0) } ?? "")"
+                    // Read as NULL: where files lie is the service's own.
+                    return QuerySandbox.hiddenColumns.contains(column.lowercased()) ? SQLITE_IGNORE : SQLITE_OK
                 case SQLITE_FUNCTION:
                     let name = detail.map { String(cString: $0).lowercased() } ?? ""
                     return QuerySandbox.forbiddenFunctions.contains(name) ? SQLITE_DENY : SQLITE_OK
@@ -117,10 +125,16 @@ public struct QuerySandbox: Sendable {
             }, nil)
     }
 
-    /// Functions that reach files or the connection; the shell's are listed in case a build has them.
+    /// Columns that hold paths, or sentences with paths.
+    private static let hiddenColumns: Set<String> = [
+        "slide.path", "model.path", "patch_set.path", "run.message", "tile.message", "job.message", "job_slide.message",
+        "cell_evaluation.truth", "failed_input.path", "failed_input.reason",
+    ]
+
+    /// Functions that reach files or the connection, or the log that operators read; the shell's are listed in case a build has them.
     private static let forbiddenFunctions: Set<String> = [
         "load_extension", "readfile", "writefile", "edit", "fts3_tokenizer", "lsdir", "fsdir", "sqlar_compress",
-        "sqlite_attach", "sqlite_detach", "sqlite_rename_table", "sqlite_rename_column",
+        "sqlite_log", "sqlite_attach", "sqlite_detach", "sqlite_rename_table", "sqlite_rename_column",
     ]
 
     private func statement(_ sql: String, _ connection: OpaquePointer) throws(StoreError) -> OpaquePointer {

@@ -32,6 +32,9 @@ public struct SlideFile: Hashable, Sendable {
 }
 
 extension SlideFile {
+    /// Which file lies at the path, whatever it holds; nil where none does.
+    public var place: String? { FileStamp(url).map { "\($0.device)-\($0.inode)" } }
+
     /// What the file system says of the file by now, as text; it changes when the file does. nil where it is gone.
     public var stamp: String? {
         FileStamp(url).map { "\($0.device)-\($0.inode)-\($0.size)-\($0.modified)" }

@@ -70,6 +70,7 @@ struct ServeCommand: ParsableCommand {
         }
         ended.wait()
         if let error = outcome.withLock({ $0 }) {
+            if let error = error as? ServiceError { throw error }
             throw ServiceError(description: "the service cannot run at \(listen): \(error)")
         }
         print("ended; jobs that are not done go on at the next start")

@@ -2,8 +2,12 @@ import Foundation
 import GraticuleTesting
 import HTTPTypes
 import Hummingbird
+import Logging
 import Lymphocytes
+import NIOCore
+import NIOEmbedded
 import ResultStore
+import Synchronization
 import Testing
 
 @testable import GraticuleServer
@@ -110,5 +114,106 @@ import Testing
         #expect(cache[10] == "new")
         cache.insert("huge", for: 11, cost: 101)
         #expect(cache[11] == nil)
+    }
+
+    @Test func aSessionIsARandomNumberThatEnds() {
+        let sessions = Sessions()
+        let (one, other) = (sessions.begin(), sessions.begin())
+        #expect(one.count == 64 && one != other)
+        #expect(
+            sessions.isOpen(one) && sessions.isOpen(other) && !sessions.isOpen("")
+                && !sessions.isOpen(String(one.dropLast())))
+        sessions.end(one)
+        #expect(!sessions.isOpen(one) && sessions.isOpen(other))
+    }
+
+    @Test func wrongTokensAreSlowedByClient() throws {
+        let time = Mutex(Date(timeIntervalSince1970: 0))
+        let tokens = WrongTokens { time.withLock { $0 } }
+        let logger = Logger(label: "test")
+        func check(_ shown: String, of client: String) -> String {
+            do throws(HTTPError) {
+                return try tokens.check(shown, against: "right", of: client, logger: logger) ? "in" : "out"
+            } catch { return "wait \(error.headers[.retryAfter] ?? "")" }
+        }
+        #expect((0..<4).map { _ in check("wrong", of: "a") } == ["out", "out", "out", "out"])
+        #expect(check("wrong", of: "a") == "wait 2")
+        #expect(check("right", of: "a") == "wait 2", "who waits learns nothing")
+        #expect(check("right", of: "b") == "in", "each client by itself")
+        time.withLock { $0 += 2 }
+        #expect(check("wrong", of: "a") == "out")
+        #expect(check("wrong", of: "a") == "wait 4")
+        time.withLock { $0 += 4 }
+        #expect(check("right", of: "a") == "in")
+        #expect((0..<4).map { _ in check("wrong", of: "a") } == ["out", "out", "out", "out"], "a right one forgives")
+    }
+
+    @Test func aCallThatHangsCostsOnlyItself() async throws {
+        let work = BlockingWork(name: "test", threads: 1, mostWaiting: 3, seconds: 2)
+        let end = DispatchSemaphore(value: 0)
+        let hanging = Task {
+            try await work.run(key: "dead") { end.wait() }
+        }
+        try await Task.sleep(for: .milliseconds(100))
+        // Another call about the dead thing waits for it; one about something else is not held up.
+        let behind = Task { try await work.run(key: "dead") { 1 } }
+        let answer = try await work.run(key: "alive") { 2 }
+        #expect(answer == 2)
+        await #expect(throws: HTTPError.self) { try await hanging.value }
+        await #expect(throws: HTTPError.self) { try await behind.value }
+        end.signal()
+        try await Task.sleep(for: .milliseconds(200))
+        let after = try await work.run(key: "dead") { 3 }
+        #expect(after == 3, "it is free again")
+    }
+
+    @Test func workBeyondTheBoundIsTurnedAway() async throws {
+        let work = BlockingWork(name: "test", threads: 1, mostWaiting: 2)
+        let end = DispatchSemaphore(value: 0)
+        async let first: Void = work.run { end.wait() }
+        async let second: Void = work.run { end.wait() }
+        try await Task.sleep(for: .milliseconds(100))
+        await #expect(throws: HTTPError.self) { try await work.run {} }
+        end.signal()
+        end.signal()
+        _ = try await (first, second)
+        try await work.run {}
+    }
+
+    @Test func connectionsThatWaitMakeRoom() throws {
+        let table = ConnectionTable(most: 3, mostOfClient: 2)
+        func channel(_ address: String) throws -> EmbeddedChannel {
+            let channel = EmbeddedChannel()
+            try channel.connect(to: SocketAddress(ipAddress: address, port: 1)).wait()
+            table.add(channel)
+            return channel
+        }
+        let first = try channel("10.0.0.1")
+        let working = try channel("10.0.0.1")
+        table.set(working, isWaiting: false)
+        let third = try channel("10.0.0.1")
+        #expect(
+            !first.isActive && working.isActive && third.isActive,
+            "two of a client; the one that has waited longest goes")
+        let fourth = try channel("10.0.0.2")
+        let fifth = try channel("10.0.0.3")
+        #expect(fifth.isActive && fourth.isActive && working.isActive && !third.isActive, "three in all")
+    }
+
+    @Test func resultsThatAreGoneAreSeen() throws {
+        try TestFolders.withTemporary { folder in
+            let file = folder.appendingPathComponent("r.sqlite")
+            try Data("a".utf8).write(to: file)
+            let watch = ResultsWatch(file, logger: Logger(label: "test"))
+            #expect(watch.failure == nil)
+            try Data("b".utf8).write(to: file, options: .atomic)
+            #expect(
+                watch.failure?.description
+                    == "results file \(file.path) was replaced while it was served: start the service again")
+            try FileManager.default.removeItem(at: file)
+            #expect(
+                watch.failure?.description
+                    == "results file \(file.path) was deleted while it was served: start the service again")
+        }
     }
 }

@@ -22,7 +22,7 @@ import Testing
         "SELECT json_extract(description, '$.x'), upper(name) FROM model", "SELECT * FROM slide_summary",
         "VALUES (1), (2)", "SELECT MIN(max_x) FROM cell_rtree",
     ]) func readingIsAllowed(_ sql: String) throws {
-        try withStore { store, _ in _ = try QuerySandbox(store).run(sql) }
+        try withStore { store, _ in _ = try QuerySandbox(store.url).run(sql) }
     }
 
     @Test(arguments: [
@@ -35,15 +35,42 @@ import Testing
         "BEGIN", "COMMIT", "SAVEPOINT a", "SELECT load_extension('/tmp/x.so')", "SELECT readfile('/etc/passwd')",
         "SELECT writefile('/tmp/x', 'y')", "SELECT fts3_tokenizer('simple')", "SELECT 1; DELETE FROM model",
         "SELECT 1; SELECT 2", "SELECT 1; nonsense", "", "   ", "-- nothing", "nonsense", "SELECT * FROM nowhere",
-        "EXPLAIN DELETE FROM model", "SELECT zeroblob(2000000000)",
+        "EXPLAIN DELETE FROM model", "SELECT zeroblob(2000000000)", "SELECT sqlite_log(1, 'x')",
         "SELECT group_concat(randomblob(9000000)) FROM (VALUES (1), (2), (3), (4))",
     ]) func everythingElseIsRefused(_ sql: String) throws {
         try withStore { store, folder in
-            let error = try #require(throws: StoreError.self) { try QuerySandbox(store).run(sql) }
+            let error = try #require(throws: StoreError.self) { try QuerySandbox(store.url).run(sql) }
             #expect(error.code == .query)
             #expect(error.message.count > 10)
-            #expect(try QuerySandbox(store).run("SELECT name FROM model").rows == [[.text("m")]], "nothing changed")
+            #expect(try QuerySandbox(store.url).run("SELECT name FROM model").rows == [[.text("m")]], "nothing changed")
             #expect(!FileManager.default.fileExists(atPath: "/tmp/copy.sqlite"))
+        }
+    }
+
+    @Test func whereFilesLieIsNotTold() throws {
+        try withStore { store, _ in
+            let table = try QuerySandbox(store.url).run("SELECT name, path, length(path) FROM model")
+            #expect(table.rows == [[.text("m"), .null, .null]])
+        }
+    }
+
+    @Test func aWorkerAnswersInJSON() throws {
+        try withStore { store, _ in
+            func answer(_ sql: String) throws -> (String, Int32) {
+                let question = QueryWorker.Question(path: store.url.path, sql: sql, seconds: 2)
+                let result = try Subprocess.run(
+                    TestFolders.root.appendingPathComponent(".build/release/graticule-query").path, [],
+                    input: JSONEncoder().encode(question))
+                return (result.output, result.status)
+            }
+            let (table, status) = try answer("SELECT 1 AS a, 'x' AS b, NULL AS c, x'00ff' AS d, 9e999 AS e")
+            #expect(status == 0)
+            #expect(
+                table.hasPrefix(
+                    #"{"columns":["a","b","c","d","e"],"cut_off":false,"rows":[[1,"x",null,"(2 bytes)","inf"]]"#)
+                    || table.contains(#"[[1,"x",null,"(2 bytes)","inf"]]"#))
+            let (refusal, code) = try answer("DELETE FROM model")
+            #expect(code == 1 && refusal.contains(#""is_of_query":true"#))
         }
     }
 
@@ -54,7 +81,7 @@ import Testing
             var limits = QuerySandbox.Limits()
             limits.seconds = 0.2
             let start = Date()
-            #expect(throws: StoreError.self) { try QuerySandbox(store, limits: limits).run(endless) }
+            #expect(throws: StoreError.self) { try QuerySandbox(store.url, limits: limits).run(endless) }
             #expect(Date().timeIntervalSince(start) < 5)
         }
     }
@@ -64,7 +91,7 @@ import Testing
             let cancellation = QuerySandbox.Cancellation()
             DispatchQueue.global().asyncAfter(deadline: .now() + 0.1) { cancellation.cancel() }
             let error = try #require(throws: StoreError.self) {
-                try QuerySandbox(store).run(endless, cancellation: cancellation)
+                try QuerySandbox(store.url).run(endless, cancellation: cancellation)
             }
             #expect(error.message.contains("cancelled"))
         }
@@ -79,7 +106,7 @@ import Testing
     ]) func aQueryTakesNeitherTheMachineNorTheThread(_ sql: String) throws {
         try withStore { store, _ in
             let start = Date()
-            #expect(throws: StoreError.self) { try QuerySandbox(store).run(sql) }
+            #expect(throws: StoreError.self) { try QuerySandbox(store.url).run(sql) }
             #expect(Date().timeIntervalSince(start) < 20)
         }
     }
@@ -87,11 +114,11 @@ import Testing
     @Test func rowsAndBytesAreLimited() throws {
         try withStore { store, _ in
             let numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 50000) SELECT"
-            let rows = try QuerySandbox(store).run("\(numbers) i FROM n")
+            let rows = try QuerySandbox(store.url).run("\(numbers) i FROM n")
             #expect(rows.rows.count == 10_000 && rows.isCutOff)
             var limits = QuerySandbox.Limits()
             limits.resultBytes = 1 << 20
-            let bytes = try QuerySandbox(store, limits: limits).run("\(numbers) hex(zeroblob(5000)) FROM n")
+            let bytes = try QuerySandbox(store.url, limits: limits).run("\(numbers) hex(zeroblob(5000)) FROM n")
             #expect(bytes.rows.count < 150 && bytes.isCutOff)
         }
     }

@@ -1,4 +1,4 @@
-internal import Foundation
+public import Foundation
 
 /// Programs that tests run: ours, and the peers' own libraries in the virtual environment that `script/test` makes.
 public enum Subprocess {
@@ -23,7 +23,7 @@ public enum Subprocess {
     /// Runs a program to its end.
     public static func run(
         _ program: String, _ arguments: [String], environment: [String: String] = [:], killAfter seconds: Double? = nil,
-        killWhen isTime: (() throws -> Bool)? = nil
+        killWhen isTime: (() throws -> Bool)? = nil, input: Data? = nil
     ) throws -> Outcome {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: program)
@@ -37,6 +37,12 @@ public enum Subprocess {
         process.standardOutput = try FileHandle(forWritingTo: files[0])
         process.standardError = try FileHandle(forWritingTo: files[1])
         process.standardInput = FileHandle.nullDevice
+        if let input {
+            let file = folder.appendingPathComponent("\(UUID().uuidString).in")
+            try input.write(to: file)
+            process.standardInput = try FileHandle(forReadingFrom: file)
+            try FileManager.default.removeItem(at: file)
+        }
         try process.run()
         if let seconds {
             Thread.sleep(forTimeInterval: seconds)

@@ -82,7 +82,11 @@ export function frame() {
     h("a", { class: "brand", href: "/" }, mark, "Graticule"),
     h("nav", { "aria-label": "Pages" }, pages.map(([path, title]) =>
       h("a", { href: path, "aria-current": location.pathname === path ? "page" : null }, title))),
-    h("span", { class: "muted small" }, "For research use only"), toggle));
+    h("span", { class: "muted small" }, "For research use only"), toggle,
+    document.cookie.includes("graticule_session=1") ? h("button", { type: "button", class: "small", onclick: async () => {
+      await api("/logout", { body: {} });
+      location.assign("/login");
+    } }, "Log out") : null));
 }
 
 export function showError(element, error) {

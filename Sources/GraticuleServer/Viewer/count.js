@@ -6,6 +6,8 @@ const margin = 0.25;
 let regions = [];
 let index = 0;
 let points = [];
+/** Whether there are dots that are not stored. */
+let hasNewDots = false;
 by.value = localStorage.getItem("counter") ?? "";
 by.addEventListener("change", () => { localStorage.setItem("counter", by.value.trim()); load(); });
 
@@ -35,6 +37,7 @@ function drawDots() {
 function show() {
   const r = region();
   points = (r.points ?? []).map((point) => [...point]);
+  hasNewDots = false;
   const v = view();
   const inside = h("div", { class: "inside" });
   inside.style.left = `${(100 * (r.x - v.x)) / v.side}%`;
@@ -60,6 +63,7 @@ function move(step) {
 
 function undo() {
   points.pop();
+  hasNewDots = true;
   drawDots();
 }
 
@@ -111,6 +115,7 @@ field.addEventListener("click", (event) => {
   const y = v.y + ((event.clientY - box.top) / box.height) * v.side;
   if (x < r.x || y < r.y || x > r.x + r.side || y > r.y + r.side) return;
   points.push([Math.round(x * 10) / 10, Math.round(y * 10) / 10]);
+  hasNewDots = true;
   drawDots();
 });
 document.addEventListener("keydown", (event) => {
@@ -119,13 +124,18 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && event.target.tagName !== "BUTTON") store();
 });
 
-/** The regions with this reader's counts: another's are another's. */
+/** The regions with this reader's counts: another's are another's. Dots that are not stored yet stay: a first click on a cell
+ * is also what ends the typing of a name. */
 async function load() {
   try {
     lead.textContent = "Drawing regions …";
-    regions = await api(`/api/count/regions?by=${encodeURIComponent(by.value.trim())}`);
-    index = Math.max(0, regions.findIndex((r) => !r.counted_by));
+    const loaded = await api(`/api/count/regions?by=${encodeURIComponent(by.value.trim())}`);
+    const [shown, dots] = [region(), points];
+    const same = hasNewDots ? loaded.findIndex((r) => r.slide === shown.slide && r.x === shown.x && r.y === shown.y) : -1;
+    regions = loaded;
+    index = same >= 0 ? same : Math.max(0, regions.findIndex((r) => !r.counted_by));
     if (regions.length) show(); else lead.textContent = "There are no regions to count in.";
+    if (same >= 0) { points = dots; hasNewDots = true; drawDots(); }
     await curve();
   } catch (error) {
     showError(lead, error);

@@ -28,10 +28,10 @@ function follow(job, line, bar) {
 function row(job) {
   const ended = isEnded(job.status);
   const done = job.slides.filter((slide) => slide.status !== "queued").length;
-  const line = h("div", { class: "small muted number" }, ended ? `${finished} of ${job.slides.length} slides done${job.message ? ` – ${job.message}` : ""}` : "…");
-  const bar = h("progress", { max: Math.max(1, job.slides.length), value: done, "aria-label": `Job ${job.id}` });
   const failures = job.slides.filter((slide) => slide.status === "failed");
   const finished = job.slides.filter((slide) => slide.status === "done").length;
+  const line = h("div", { class: "small muted number" }, ended ? `${finished} of ${job.slides.length} slides done${job.message ? ` – ${job.message}` : ""}` : "…");
+  const bar = h("progress", { max: Math.max(1, job.slides.length), value: done, "aria-label": `Job ${job.id}` });
   const act = async (event, path, method) => {
     event.target.disabled = true;
     try { await api(path, method === "POST" ? { body: {} } : { method }); } catch (error) { showError(message, error); }

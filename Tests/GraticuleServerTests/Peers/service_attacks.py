@@ -146,5 +146,20 @@ with Service(program, folder, "--token-file", f"{folder}/token") as service:
     status, headers, _ = service.request("POST", "/login", f"token={token}", {"Content-Type": "application/x-www-form-urlencoded"})
     cookie = headers["Set-Cookie"]
     assert status == 303 and "HttpOnly" in cookie and "SameSite=Strict" in cookie
-    assert service.request("GET", "/api/slides", headers={"Cookie": cookie.split(";")[0]})[0] == 200
+    session = {"Cookie": cookie.split(";")[0]}
+    assert token not in cookie, "a cookie holds no token"
+    assert service.request("GET", "/api/slides", headers=session)[0] == 200
+    assert service.request("GET", "/api/slides", headers={"Cookie": f"graticule={token}"})[0] == 401
+    _, headers, _ = service.request("POST", "/login", f"token={token}", {"Content-Type": "application/x-www-form-urlencoded"})
+    other = {"Cookie": headers["Set-Cookie"].split(";")[0]}
+    assert other != session, "each login is a session of its own"
+    status, headers, _ = service.request("POST", "/logout", {}, session)
+    assert status in (200, 204, 303) and "Max-Age=0" in headers["Set-Cookie"], (status, headers)
+    assert service.request("GET", "/api/slides", headers=session)[0] == 401, "logged out"
+    assert service.request("GET", "/api/slides", headers=other)[0] == 200
+    # Wrong tokens are slowed down, and somebody reads of them.
+    statuses = [service.request("POST", "/login", "token=wrong", {"Content-Type": "application/x-www-form-urlencoded"})[0] for _ in range(8)]
+    assert statuses[0] == 303 and statuses[-1] == 429, statuses
+    assert service.request("GET", "/api/slides", headers=other)[0] == 200, "who is logged in stays so"
+    assert "wrong token" in open(service.log.name).read()
     assert service.end() == 0
