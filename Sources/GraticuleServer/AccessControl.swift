@@ -95,7 +95,9 @@ struct AccessControl: RouterMiddleware {
     private func response(for error: any Error, request: Request) -> Response {
         let failure = ServiceFailure(error)
         // Clients are told a sentence; whoever runs the service needs the cause.
-        if failure.status.code >= 500 {
+        // A client that went away, or a busy service, is no failure.
+        let isBusy = error is CancellationError || failure.headers[.retryAfter] != nil
+        if failure.status.code >= 500, !isBusy {
             logger.error("\(request.method.rawValue) \(request.uri.path): \(failure.status.code), \(error)")
         }
         var response = JSONBody.response(["error": failure.message], status: failure.status)

@@ -106,7 +106,7 @@ final class BlockingWork: Sendable {
                 let isLate = once.resume(
                     with: .failure(
                         HTTPError(
-                            .serviceUnavailable, headers: [.retryAfter: "10"],
+                            .serviceUnavailable,
                             message: "what was asked for does not answer; the service goes on without it")))
                 if isLate { self?.drop(item) }
             }

@@ -125,7 +125,9 @@ public struct GraticuleService: Sendable {
             }, logger: logger)
         let group = ServiceGroup(
             configuration: .init(
-                services: [.init(service: application)], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
+                // They are told to end in reverse order: the deadline counts from the signal.
+                services: [.init(service: application), .init(service: ShutdownDeadline())],
+                gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
         try await group.run()
     }
 
@@ -161,7 +163,6 @@ public struct GraticuleService: Sendable {
         func run() async throws {
             if !isReadOnly { queue.start() }
             try? await gracefulShutdown()
-            ShutdownDeadline.begin(status: 0)
             await withCheckedContinuation { continuation in
                 DispatchQueue.global().async {
                     queue.end()

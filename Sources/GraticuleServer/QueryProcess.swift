@@ -3,6 +3,7 @@ internal import HTTPTypes
 internal import Hummingbird
 internal import Logging
 internal import ResultStore
+internal import ServiceLifecycle
 internal import Subprocess
 internal import Synchronization
 internal import SystemPackage
@@ -50,31 +51,68 @@ final class QueryProcess: Sendable {
         }
         let question = try JSONEncoder().encode(
             QueryWorker.Question(path: results.path, sql: sql, seconds: QueryProcess.seconds))
-        return try await withThrowingTaskGroup(of: Data?.self) { group in
-            group.addTask { try await self.run(question) }
-            group.addTask {
-                try await Task.sleep(for: .seconds(QueryProcess.seconds + QueryProcess.grace))
-                return nil
+        let child = Child()
+        // Not cancelled with the request: the process is killed instead, and its end waited for.
+        let work = Task {
+            defer { child.ended() }
+            return try await run(question, as: child)
+        }
+        let deadline = Task {
+            try await Task.sleep(for: .seconds(QueryProcess.seconds + QueryProcess.grace))
+            child.kill(.itIsLate)
+        }
+        defer { deadline.cancel() }
+        return try await cancelWhenGracefulShutdown {
+            try await withTaskCancellationHandler {
+                try await work.value
+            } onCancel: {
+                child.kill(.nobodyWaits)
             }
-            // The first to end decides; the other is cancelled, and with it the process is killed.
-            defer { group.cancelAll() }
-            guard let first = try await group.next(), let answer = first else {
-                throw HTTPError(
-                    .badRequest,
-                    message:
-                        "the query took longer than \(Int(QueryProcess.seconds)) s: narrow it down, or use the command line"
-                )
-            }
-            return answer
         }
     }
 
-    private func run(_ question: Data) async throws -> Data {
-        var options = PlatformOptions()
-        options.teardownSequence = [.send(signal: .kill, allowedDurationToNextStep: .zero)]
+    /// The process of one query, from before it starts until after it has ended.
+    private final class Child: Sendable {
+        enum Reason {
+            case itIsLate, nobodyWaits
+        }
+
+        private struct State {
+            var process: pid_t?
+            var reason: Reason?
+            var hasEnded = false
+        }
+
+        private let state = Mutex(State())
+
+        /// Why it was killed; nil where it was not.
+        var reason: Reason? { state.withLock { $0.reason } }
+
+        func started(_ process: pid_t) {
+            state.withLock { state in
+                state.process = process
+                if state.reason != nil { Foundation.kill(process, SIGKILL) }
+            }
+        }
+
+        func kill(_ reason: Reason) {
+            state.withLock { state in
+                guard !state.hasEnded, state.reason == nil else { return }
+                state.reason = reason
+                if let process = state.process { Foundation.kill(process, SIGKILL) }
+            }
+        }
+
+        func ended() { state.withLock { $0.hasEnded = true } }
+    }
+
+    private func run(_ question: Data, as child: Child) async throws -> Data {
+        let input = try QueryProcess.unnamedFile(question)
         let result = try await Subprocess.run(
-            .path(FilePath(program.path)), environment: .custom([:]), platformOptions: options, input: .data(question),
-            output: .data(limit: QueryProcess.mostOutput), error: .discarded)
+            .path(FilePath(program.path)), environment: .custom([:]),
+            input: .fileDescriptor(input, closeAfterSpawningProcess: true),
+            output: .data(limit: QueryProcess.mostOutput), error: .discarded
+        ) { child.started($0.processIdentifier.value) }
         let output = result.standardOutput
         switch result.terminationStatus {
         case .exited(0): return output
@@ -87,9 +125,29 @@ final class QueryProcess: Sendable {
             throw HTTPError(.serviceUnavailable, message: "the results file cannot be read at present")
         default: break
         }
-        if Task.isCancelled { throw CancellationError() }
-        // A process that its limits ended.
-        throw HTTPError(.badRequest, message: "the query takes too much memory or time: narrow it down")
+        switch child.reason {
+        case .nobodyWaits: throw CancellationError()
+        case .itIsLate:
+            throw HTTPError(
+                .badRequest,
+                message:
+                    "the query took longer than \(Int(QueryProcess.seconds)) s: narrow it down, or use the command line"
+            )
+        case nil:
+            // A process that its limits ended.
+            throw HTTPError(.badRequest, message: "the query takes too much memory or time: narrow it down")
+        }
+    }
+
+    /// A file without a name that holds what a process reads.
+    ///
+    /// Not a pipe: swift-subprocess 1.0.2 ends the whole program where a process ends before it has read its input
+    /// ("FileDescriptor was not closed").
+    private static func unnamedFile(_ data: Data) throws -> FileDescriptor {
+        let url = FileManager.default.temporaryDirectory.appendingPathComponent("graticule-\(UUID().uuidString)")
+        defer { unlink(url.path) }
+        try data.write(to: url, options: .withoutOverwriting)
+        return try FileDescriptor.open(FilePath(url.path), .readOnly, options: .closeOnExec)
     }
 
     private func enter() async throws {

@@ -41,9 +41,14 @@ struct ResultsWatch: Service {
 
 /// Ends the process where its end takes too long: a thread may hang in a file that never answers. Everything that is stored is
 /// stored in whole transactions, so nothing is lost.
-enum ShutdownDeadline {
+struct ShutdownDeadline: Service {
     /// SIGTERM is followed by SIGKILL after some seconds on most systems.
     private static let seconds = 4.0
+
+    func run() async throws {
+        try? await gracefulShutdown()
+        ShutdownDeadline.begin(status: 0)
+    }
 
     static func begin(status: Int32) {
         DispatchQueue.global().asyncAfter(deadline: .now() + seconds) {

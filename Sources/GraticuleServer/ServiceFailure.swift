@@ -33,6 +33,7 @@ struct ServiceFailure {
         case is DecodingError: (status, message) = (.badRequest, "the request's JSON is not what is expected here")
         case is NIOTooManyBytesError:
             (status, message) = (.contentTooLarge, "the request is larger than \(JSONBody.mostBytes) bytes")
+        case is CancellationError: (status, message) = (.serviceUnavailable, "the service is ending")
         case let error as any HTTPResponseError: (status, message) = (error.status, error.status.reasonPhrase)
         default: (status, message) = (.internalServerError, "the service failed here; its log says more")
         }

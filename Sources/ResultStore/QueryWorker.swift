@@ -64,6 +64,8 @@ public enum QueryWorker {
         // It writes nothing but its answer, and starts nothing.
         limit(RLIMIT_FSIZE, 1 << 30)
         limit(RLIMIT_CORE, 0)
+        // Ends the process where whoever asked is gone, and the work waits rather than computes.
+        alarm(UInt32(max(1, seconds)) + UInt32(spareSeconds) + 2)
         limit(RLIMIT_NOFILE, 64)
     }
 

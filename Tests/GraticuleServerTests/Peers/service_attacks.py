@@ -73,6 +73,11 @@ with Service(program, folder) as service:
         with socket.create_connection(("127.0.0.1", service.port)) as s:
             s.sendall(b"POST /api/query HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % (service.port, len(body)) + body)
             time.sleep(0.2)
+    # And at every moment of their processes' lives.
+    for index in range(60):
+        with socket.create_connection(("127.0.0.1", service.port)) as s:
+            s.sendall(b"POST /api/query HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % (service.port, len(body)) + body)
+            time.sleep(index * 0.0005)
     start = time.time()
     service.post("/api/query", {"sql": "SELECT 1"})
     assert time.time() - start < 4, "cancelled with the connection"
