@@ -1,4 +1,5 @@
 public import Foundation
+internal import Raster
 
 /// What is known of each coarse class beforehand: the mean η and standard deviation ρ of the fraction of a block's
 /// pixels that bear each fine label.
@@ -58,9 +59,9 @@ public struct LabelPriors: Codable, Equatable, Sendable {
     public init(contentsOf url: URL) throws {
         let data: Data
         do {
-            data = try Data(contentsOf: url)
+            data = try FileData.read(url, mostBytes: 4 << 20)
         } catch {
-            throw MethodError(.priors, "cannot read priors \(url.path): no such file, or not readable")
+            throw MethodError(.priors, "priors: \(error.message)")
         }
         let read: LabelPriors
         do {

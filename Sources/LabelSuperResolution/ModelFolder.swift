@@ -32,20 +32,30 @@ public struct ModelFolder: Sendable {
         }
     }
 
+    /// The bytes of `model.json`.
+    public func descriptionData() throws(MethodError) -> Data {
+        do {
+            return try FileData.read(description, mostBytes: ModelFolder.mostDescriptionBytes)
+        } catch {
+            throw MethodError(.model, error.message)
+        }
+    }
+
+    /// A description takes a few kilobytes.
+    private static let mostDescriptionBytes = 4 << 20
+
     /// Reads `model.json`.
     ///
     /// - Throws: ``MethodError`` where it is missing, malformed or of a newer format.
     public func readDescription() throws(MethodError) -> ModelDescription {
-        let data: Data
-        do {
-            data = try Data(contentsOf: description)
-        } catch {
+        guard FileManager.default.fileExists(atPath: description.path) else {
             let begun = FileManager.default.fileExists(atPath: checkpoint.path)
             throw MethodError(
                 .model,
                 "\(url.path) is no finished model: model.json is missing"
                     + (begun ? "; its training was interrupted: go on with 'graticule train … --resume'" : ""))
         }
+        let data = try descriptionData()
         struct Header: Decodable { let format: Int }
         if let header = try? JSONDecoder().decode(Header.self, from: data),
             header.format > ModelDescription.currentFormat
@@ -164,9 +174,8 @@ public struct ModelFolder: Sendable {
     /// another model.
     public func fingerprint() throws -> String {
         var fingerprint = Fingerprint()
-        for file in [weights, description] {
-            try Data(contentsOf: file).withUnsafeBytes { fingerprint.add($0) }
-        }
+        try Data(contentsOf: weights).withUnsafeBytes { fingerprint.add($0) }
+        try descriptionData().withUnsafeBytes { fingerprint.add($0) }
         return fingerprint.text
     }
 }

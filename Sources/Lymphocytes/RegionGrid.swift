@@ -16,7 +16,8 @@ public struct RegionGrid: Sendable {
     /// Top left corner of position (0, 0), working pixels.
     let originX: Double
     let originY: Double
-    private var classes: [Int?]
+    /// -1 where there is none.
+    private var classes: [Int16]
     /// Regions between the squares of the grid, whose label is for other pixels: they are left out.
     public private(set) var offGrid = 0
 
@@ -32,19 +33,18 @@ public struct RegionGrid: Sendable {
     ///   - tissue: blank regions get no class.
     public init(heatmap: Heatmap, frame: WorkingFrame, tissue: TissueMask, coarseClasses: CoarseClasses) {
         let side = heatmap.level0Side
-        let firstX = heatmap.regions.map(\.level0X).min() ?? 0
-        let firstY = heatmap.regions.map(\.level0Y).min() ?? 0
-        let right = heatmap.regions.map(\.level0X).max() ?? 0
-        let bottom = heatmap.regions.map(\.level0Y).max() ?? 0
+        let corners = heatmap.corners
+        let (firstX, firstY) = (corners.least.x, corners.least.y)
+        let (right, bottom) = (corners.most.x, corners.most.y)
         workingSide = frame.working(side)
         // The first region may be a partial one at an edge: the grid is where most regions are.
-        let left = firstX + RegionGrid.shift(heatmap.regions.map(\.level0X), from: firstX, side: side)
-        let top = firstY + RegionGrid.shift(heatmap.regions.map(\.level0Y), from: firstY, side: side)
+        let left = firstX + RegionGrid.shift(heatmap, \.level0X, from: firstX, side: side)
+        let top = firstY + RegionGrid.shift(heatmap, \.level0Y, from: firstY, side: side)
         originX = frame.working(left)
         originY = frame.working(top)
         columns = Int(((right - left) / side).rounded()) + 1
         rows = Int(((bottom - top) / side).rounded()) + 1
-        classes = [Int?](repeating: nil, count: columns * rows)
+        classes = [Int16](repeating: -1, count: columns * rows)
         for region in heatmap.regions where region.necrosis <= RegionGrid.mostNecrosis {
             // A region hanging over the edge is partly no tissue at all.
             guard region.level0X >= 0, region.level0Y >= 0, region.level0X + side <= frame.level0(Double(frame.width)),
@@ -65,14 +65,18 @@ public struct RegionGrid: Sendable {
                 offGrid += 1
                 continue
             }
-            classes[row * columns + column] = coarseClasses.index(of: region.probability)
+            classes[row * columns + column] = Int16(coarseClasses.index(of: region.probability))
         }
     }
 
     /// By how much most places lie past the grid that begins at the first of them; 0 where they are on it.
-    private static func shift(_ places: [Double], from first: Double, side: Double) -> Double {
-        let rests = places.map { place in
-            let steps = (place - first) / side
+    private static func shift(
+        _ heatmap: Heatmap, _ axis: KeyPath<Heatmap.Region, Double>, from first: Double, side: Double
+    ) -> Double {
+        // A part of them tells as much.
+        let stride = max(1, heatmap.regions.count / 1_000_000)
+        let rests = Swift.stride(from: 0, to: heatmap.regions.count, by: stride).map { index in
+            let steps = (heatmap.regions[index][keyPath: axis] - first) / side
             return (steps - steps.rounded()) * side
         }.sorted()
         let middle = rests.isEmpty ? 0 : rests[rests.count / 2]
@@ -85,15 +89,16 @@ public struct RegionGrid: Sendable {
             guard position.column >= 0, position.row >= 0, position.column < columns, position.row < rows else {
                 return nil
             }
-            return classes[position.row * columns + position.column]
+            let known = classes[position.row * columns + position.column]
+            return known < 0 ? nil : Int(known)
         }
-        set { classes[position.row * columns + position.column] = newValue }
+        set { classes[position.row * columns + position.column] = newValue.map { Int16($0) } ?? -1 }
     }
 
     /// Every position that has a class, row by row.
     public var known: [(position: Position, coarseClass: Int)] {
         classes.enumerated().compactMap { index, known in
-            known.map { (Position(column: index % columns, row: index / columns), $0) }
+            known < 0 ? nil : (Position(column: index % columns, row: index / columns), Int(known))
         }
     }
 

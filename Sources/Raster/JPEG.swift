@@ -3,13 +3,11 @@ public import Foundation
 
 /// Reads and writes JPEG through libjpeg-turbo.
 public enum JPEG {
+    /// No picture of ``PNG/mostPixels`` takes more.
+    private static let mostBytes = 256 << 20
+
     public static func readRGB(_ url: URL, mostPixels: Int = PNG.mostPixels) throws(RasterError) -> RGBImage {
-        let data: Data
-        do {
-            data = try Data(contentsOf: url)
-        } catch {
-            throw RasterError(.unreadable, "cannot read JPEG \(url.path): \(FileFailure.reason(error))")
-        }
+        let data = try FileData.read(url, mostBytes: mostBytes)
         guard let decoder = tjInitDecompress() else {
             throw RasterError(.unreadable, "cannot read JPEG \(url.path): no memory for a decoder")
         }

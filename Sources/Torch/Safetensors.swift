@@ -3,8 +3,10 @@ public import Foundation
 /// Reads and writes tensors in the safetensors format (float32 only): an 8-byte little-endian header length, a JSON
 /// header, then the raw values.
 public enum Safetensors {
-    /// No sane header is longer; safetensors' own limit.
-    private static let longestHeader = 100_000_000
+    /// No header of ours comes near it; parsed, one takes many times its size.
+    private static let longestHeader = 4 << 20
+    /// A file may hold more than what is asked for (a checkpoint holds Adam's moments too), but not much more.
+    private static let spareBytes = 64 << 20
 
     private struct Entry {
         let shape: [Int]
@@ -41,12 +43,8 @@ public enum Safetensors {
     ///   tensor has been changed then.
     @discardableResult
     public static func read(_ url: URL, into tensors: [NamedTensor]) throws -> [String: String] {
-        let file: Data
-        do {
-            file = try Data(contentsOf: url)
-        } catch {
-            throw TorchError(.weights, "cannot read weights \(url.path): \(error.localizedDescription)")
-        }
+        let wanted = tensors.reduce(0) { $0 + 4 * $1.tensor.shape.reduce(1, *) }
+        let file = try bytes(of: url, most: 16 * wanted + spareBytes)
         let (entries, metadata, values) = try parse(file, path: url.path)
         var staged: [(Tensor, Tensor)] = []
         for named in tensors {
@@ -76,26 +74,59 @@ public enum Safetensors {
 
     /// The text pairs in a file's header.
     public static func metadata(of url: URL) throws -> [String: String] {
-        guard let file = try? Data(contentsOf: url) else {
-            throw TorchError(.weights, "cannot read \(url.path)")
+        let (header, _) = try header(of: try bytes(of: url, most: nil), path: url.path)
+        return header["__metadata__"] as? [String: String] ?? [:]
+    }
+
+    /// A file's bytes; with `most` nil those of its header alone.
+    ///
+    /// - Throws: ``TorchError`` where it cannot be read or is larger than `most`.
+    private static func bytes(of url: URL, most: Int?) throws -> Data {
+        func failure(_ reason: String) -> TorchError {
+            TorchError(.weights, "cannot read weights \(url.path): \(reason)")
         }
-        return try parse(file, path: url.path).1
+        var status = stat()
+        guard stat(url.path, &status) == 0 else { throw failure(String(cString: strerror(errno))) }
+        guard status.st_mode & S_IFMT == S_IFREG else { throw failure("it is no regular file") }
+        let size = Int(status.st_size)
+        if let most, size > most {
+            throw failure("its \(size) bytes are far more than the \(most) that the architecture can need")
+        }
+        do {
+            let file = try FileHandle(forReadingFrom: url)
+            defer { try? file.close() }
+            if most != nil { return try file.read(upToCount: size) ?? Data() }
+            let beginning = try file.read(upToCount: 8) ?? Data()
+            let length = beginning.reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+            return beginning + (try file.read(upToCount: Int(min(length, UInt64(longestHeader)))) ?? Data())
+        } catch {
+            throw failure(error.localizedDescription)
+        }
+    }
+
+    private static func malformed(_ what: String, path: String) -> TorchError {
+        TorchError(.weights, "\(path) is no whole safetensors file: \(what)")
+    }
+
+    /// The header of a file, and the place after it.
+    private static func header(of file: Data, path: String) throws -> ([String: Any], end: Int) {
+        guard file.count >= 8 else { throw malformed("it has only \(file.count) bytes", path: path) }
+        let length = file.prefix(8).reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+        guard length <= UInt64(longestHeader), Int(length) <= file.count - 8 else {
+            throw malformed("the header is cut off", path: path)
+        }
+        let end = file.startIndex + 8 + Int(length)
+        let json = file.subdata(in: file.startIndex + 8..<end)
+        guard let header = try? JSONSerialization.jsonObject(with: json) as? [String: Any] else {
+            throw malformed("the header is not JSON", path: path)
+        }
+        return (header, end)
     }
 
     private static func parse(_ file: Data, path: String) throws -> ([String: Entry], [String: String], Data) {
-        func malformed(_ what: String) -> TorchError {
-            TorchError(.weights, "\(path) is no whole safetensors file: \(what)")
-        }
-        guard file.count >= 8 else { throw malformed("it has only \(file.count) bytes") }
-        let length = file.prefix(8).reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
-        guard length <= UInt64(longestHeader), Int(length) <= file.count - 8 else {
-            throw malformed("the header is cut off")
-        }
-        let json = file.subdata(in: file.startIndex + 8..<file.startIndex + 8 + Int(length))
-        let values = file.subdata(in: file.startIndex + 8 + Int(length)..<file.endIndex)
-        guard let header = try? JSONSerialization.jsonObject(with: json) as? [String: Any] else {
-            throw malformed("the header is not JSON")
-        }
+        func malformed(_ what: String) -> TorchError { self.malformed(what, path: path) }
+        let (header, end) = try header(of: file, path: path)
+        let values = file[end...]
         var entries: [String: Entry] = [:]
         for (name, any) in header where name != "__metadata__" {
             guard let fields = any as? [String: Any], let type = fields["dtype"] as? String,

@@ -70,10 +70,9 @@ public struct Heatmap: Sendable {
                     + String(format: "%.1f", side) + " µm wide, \(Heatmap.nominalSideMicrons) µm are expected")
         }
         try checkOffset()
-        let right = (regions.map(\.level0X).max() ?? 0) + level0Side
-        let bottom = (regions.map(\.level0Y).max() ?? 0) + level0Side
-        let left = regions.map(\.level0X).min() ?? 0
-        let top = regions.map(\.level0Y).min() ?? 0
+        let corners = self.corners
+        let (left, top) = (corners.least.x, corners.least.y)
+        let (right, bottom) = (corners.most.x + level0Side, corners.most.y + level0Side)
         // A partial region at the edge may hang over by less than its side.
         guard right < Double(slide.width) + level0Side, bottom < Double(slide.height) + level0Side, left > -level0Side,
             top > -level0Side,
@@ -89,6 +88,19 @@ public struct Heatmap: Sendable {
         }
     }
 
+    /// The least and the largest corner of the regions, each axis by itself, level-0 px; zeros where there are none.
+    public var corners: (least: SIMD2<Double>, most: SIMD2<Double>) {
+        guard let first = regions.first else { return (.zero, .zero) }
+        var least = SIMD2(first.level0X, first.level0Y)
+        var most = least
+        for region in regions {
+            let corner = SIMD2(region.level0X, region.level0Y)
+            least = pointwiseMin(least, corner)
+            most = pointwiseMax(most, corner)
+        }
+        return (least, most)
+    }
+
     /// Quip's grid begins at the slide's corner: where most regions lie off it, centres and corners were mixed up, or the file
     /// counts from elsewhere.
     private func checkOffset() throws(SlideError) {
@@ -97,10 +109,11 @@ public struct Heatmap: Sendable {
             let rest = value.truncatingRemainder(dividingBy: level0Side)
             return rest < 0 ? rest + level0Side : rest
         }
-        let rests = regions.map { (x: rest($0.level0X), y: rest($0.level0Y)) }
         func isOff(_ value: Double) -> Bool { value > 0.1 * level0Side && value < 0.9 * level0Side }
-        guard rests.count(where: { isOff($0.x) || isOff($0.y) }) * 2 > rests.count else { return }
-        let (xs, ys) = (rests.map(\.x).sorted(), rests.map(\.y).sorted())
+        let off = regions.count { isOff(rest($0.level0X)) || isOff(rest($0.level0Y)) }
+        guard off * 2 > regions.count else { return }
+        let sample = stride(from: 0, to: regions.count, by: max(1, regions.count / 100_000)).map { regions[$0] }
+        let (xs, ys) = (sample.map { rest($0.level0X) }.sorted(), sample.map { rest($0.level0Y) }.sorted())
         throw SlideError(
             .heatmap,
             "heatmap \(url.path) lies off its grid: regions of \(level0Side) px begin at (\(xs[xs.count / 2]), "
@@ -113,6 +126,9 @@ public struct Heatmap: Sendable {
 
     private static func readWSInfer(_ url: URL) throws(SlideError) -> ([Region], Double) {
         var regions: [Region] = []
+        regions.reserveCapacity(expectedRegions(url))
+        // A URL makes its path anew each time it is asked.
+        let path = url.path
         var side: Double?
         var column: String?
         do {
@@ -121,11 +137,11 @@ public struct Heatmap: Sendable {
                 guard let column else {
                     throw SlideError(
                         .heatmap,
-                        "heatmap \(url.path) has no column of lymphocyte probabilities (one of "
+                        "heatmap \(path) has no column of lymphocyte probabilities (one of "
                             + "\(probabilityColumns.joined(separator: ", ")))")
                 }
                 func malformed(_ what: String) -> SlideError {
-                    SlideError(.heatmap, "heatmap \(url.path) line \(row.line): \(what)")
+                    SlideError(.heatmap, "heatmap \(path) line \(row.line): \(what)")
                 }
                 let (width, height) = (try row.number("width"), try row.number("height"))
                 if let side, side != width { throw malformed("regions of \(side) and \(width) px are mixed") }
@@ -134,24 +150,32 @@ public struct Heatmap: Sendable {
                 }
                 side = width
                 let probability = try row.number(column)
-                try check(probability, path: url.path, line: row.line)
+                try check(probability, path: path, line: row.line)
                 let (x, y) = (try row.number("minx"), try row.number("miny"))
                 guard width < 1e6, abs(x) < farthest, abs(y) < farthest else {
                     throw malformed("(\(x), \(y)) is no place on a slide")
                 }
-                try add(Region(level0X: x, level0Y: y, probability: probability), to: &regions, path: url.path)
+                try add(Region(level0X: x, level0Y: y, probability: probability), to: &regions, path: path)
             }
         } catch let error as SlideError {
             throw error
         } catch {
-            throw SlideError(.heatmap, "cannot read heatmap \(url.path)", cause: "\(error)")
+            throw SlideError(.heatmap, "cannot read heatmap \(path)", cause: "\(error)")
         }
-        guard let side else { throw SlideError(.heatmap, "heatmap \(url.path) has no regions") }
+        guard let side else { throw SlideError(.heatmap, "heatmap \(path) has no regions") }
         return (regions, side)
     }
 
     /// A slide of 2³⁸ px, the largest that is opened, has seven million regions of 200 px.
     private static let mostRegions = 12_000_000
+
+    /// How many regions a file of this size can hold at most, up to ten million: an array that grows would be in memory twice
+    /// each time. Memory that is not filled is not taken.
+    private static func expectedRegions(_ url: URL) -> Int {
+        let size = (try? FileManager.default.attributesOfItem(atPath: url.path)[.size] as? Int) ?? 0
+        // "1 1 0" and its end; packed text is ten times longer than its file.
+        return min(mostRegions, size / 6 * (url.pathExtension.lowercased() == "gz" ? 10 : 1))
+    }
 
     static func add(_ region: Region, to regions: inout [Region], path: String) throws(SlideError) {
         guard regions.count < mostRegions else {
@@ -173,6 +197,9 @@ public struct Heatmap: Sendable {
     private static func readQuip(_ url: URL) throws(SlideError) -> ([Region], Double) {
         // Centres until the step is known.
         var regions: [Region] = []
+        regions.reserveCapacity(expectedRegions(url))
+        // A URL makes its path anew each time it is asked.
+        let path = url.path
         var columns = GridAxis()
         var rows = GridAxis()
         var fields = [Double](repeating: 0, count: 4)
@@ -184,23 +211,23 @@ public struct Heatmap: Sendable {
                 if line == 1, NumberScanner.hasOnlyWords(bytes, text) { return }
                 throw SlideError(
                     .heatmap,
-                    "heatmap \(url.path) line \(line): expected 'x y lymphocyte [necrosis]', found "
+                    "heatmap \(path) line \(line): expected 'x y lymphocyte [necrosis]', found "
                         + "'\(String(decoding: bytes[text].prefix(60), as: UTF8.self))'")
             }
             let (x, y) = (fields[0], fields[1])
             guard x.isFinite, y.isFinite, abs(x) < farthest, abs(y) < farthest else {
                 throw SlideError(
-                    .heatmap, "heatmap \(url.path) line \(line): (\(x), \(y)) is no place on a slide")
+                    .heatmap, "heatmap \(path) line \(line): (\(x), \(y)) is no place on a slide")
             }
-            try check(fields[2], path: url.path, line: line)
+            try check(fields[2], path: path, line: line)
             try add(
                 Region(level0X: x, level0Y: y, probability: fields[2], necrosis: count > 3 ? fields[3] : 0),
-                to: &regions, path: url.path)
+                to: &regions, path: path)
             columns.add(x)
             rows.add(y)
         }
-        guard !regions.isEmpty else { throw SlideError(.heatmap, "heatmap \(url.path) has no regions") }
-        let step = try GridAxis.step(columns, rows, path: url.path)
+        guard !regions.isEmpty else { throw SlideError(.heatmap, "heatmap \(path) has no regions") }
+        let step = try GridAxis.step(columns, rows, path: path)
         for index in regions.indices {
             let centre = regions[index]
             regions[index] = Region(

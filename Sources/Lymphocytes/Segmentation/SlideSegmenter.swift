@@ -80,7 +80,7 @@ public struct SlideSegmenter: Sendable {
 
     /// Registers the model in the store.
     public func registerModel() throws -> Int64 {
-        let text = try String(contentsOf: ModelFolder(model.folder).description, encoding: .utf8)
+        let text = String(decoding: try ModelFolder(model.folder).descriptionData(), as: UTF8.self)
         return try store.model(
             ModelRecord(
                 fingerprint: model.fingerprint, name: model.folder.lastPathComponent, path: model.folder.path,
