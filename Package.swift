@@ -70,7 +70,9 @@ let package = Package(
 
         // method
         .target(
-            name: "LabelSuperResolution", dependencies: ["Torch", "OneDNN", "Raster", "CSVM"], swiftSettings: house),
+            name: "LabelSuperResolution", dependencies: ["Torch", "OneDNN", "Raster"], swiftSettings: house),
+        .target(
+            name: "Baselines", dependencies: ["LabelSuperResolution", "Torch", "CSVM"], swiftSettings: house),
 
         // store
         .target(
@@ -84,7 +86,7 @@ let package = Package(
         .target(
             name: "Lymphocytes",
             dependencies: [
-                "LabelSuperResolution", "ResultStore", "WholeSlide", "Raster",
+                "LabelSuperResolution", "Baselines", "ResultStore", "WholeSlide", "Raster",
                 .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: house),
 
@@ -131,6 +133,9 @@ let package = Package(
         .testTarget(
             name: "LabelSuperResolutionTests", dependencies: ["LabelSuperResolution", "Torch", "GraticuleTesting"],
             resources: [.copy("Reference")], swiftSettings: house),
+        .testTarget(
+            name: "BaselinesTests", dependencies: ["Baselines", "LabelSuperResolution", "Torch", "GraticuleTesting"],
+            swiftSettings: house),
         .testTarget(
             name: "ResultStoreTests",
             dependencies: [

@@ -1,4 +1,5 @@
 public import Foundation
+internal import Baselines
 public import LabelSuperResolution
 internal import Raster
 internal import ResultStore

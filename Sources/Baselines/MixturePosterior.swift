@@ -1,4 +1,5 @@
 internal import Foundation
+public import LabelSuperResolution
 internal import Torch
 
 /// A label posterior from self-similarity (Malkin et al. 2020, "epitomic" label super-resolution): small windows of the

@@ -2,6 +2,7 @@ import Foundation
 import Testing
 import Torch
 
+@testable import Baselines
 @testable import LabelSuperResolution
 
 struct MixtureTests {

@@ -1,4 +1,5 @@
 internal import Foundation
+internal import LabelSuperResolution
 internal import Torch
 
 /// Square images in network input form, for classifiers of whole patches.

@@ -1,4 +1,5 @@
 internal import CSVM
+public import LabelSuperResolution
 
 /// A binary support vector machine with a radial kernel, on libsvm. Features are scaled to mean 0 and deviation 1.
 public final class SupportVectorMachine {
