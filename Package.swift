@@ -65,12 +65,13 @@ let package = Package(
         .target(name: "OneDNN", dependencies: ["COneDNN"], swiftSettings: house),
         .target(name: "Torch", dependencies: ["CTorch"], swiftSettings: house),
         .target(
-            name: "Raster", dependencies: ["CTIFF", "CPNG", "CTurboJPEG", "CCairo", "CZlib"], swiftSettings: house),
+            name: "Raster", dependencies: ["CTIFF", "CPNG", "CTurboJPEG", "CZlib"], swiftSettings: house),
+        .target(name: "Charts", dependencies: ["CCairo", "Raster"], swiftSettings: house),
         .target(name: "WholeSlide", dependencies: ["COpenSlide", "CZlib", "Raster"], swiftSettings: house),
 
         // method
         .target(
-            name: "LabelSuperResolution", dependencies: ["Torch", "OneDNN", "Raster"], swiftSettings: house),
+            name: "LabelSuperResolution", dependencies: ["Torch", "OneDNN", "Raster", "Charts"], swiftSettings: house),
         .target(
             name: "Baselines", dependencies: ["LabelSuperResolution", "Torch", "CSVM"], swiftSettings: house),
 
@@ -86,7 +87,7 @@ let package = Package(
         .target(
             name: "Lymphocytes",
             dependencies: [
-                "LabelSuperResolution", "Baselines", "ResultStore", "WholeSlide", "Raster",
+                "LabelSuperResolution", "Baselines", "ResultStore", "WholeSlide", "Raster", "Charts",
                 .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: house),
 

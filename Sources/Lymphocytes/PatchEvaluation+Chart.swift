@@ -1,3 +1,4 @@
+internal import Charts
 public import Foundation
 internal import LabelSuperResolution
 internal import Raster

@@ -1,4 +1,5 @@
 internal import Foundation
+public import Raster
 
 /// A line chart with axes, a grid and a legend.
 public struct LineChart: Sendable {

@@ -1,4 +1,5 @@
 internal import CCairo
+public import Raster
 
 /// A drawing surface for charts and contact sheets, on cairo. Units are pixels, y down.
 public final class Canvas {
