@@ -90,6 +90,9 @@ let package = Package(
                 "LabelSuperResolution", "Baselines", "ResultStore", "WholeSlide", "Raster", "Charts",
                 .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: house),
+        .target(
+            name: "Phantoms", dependencies: ["Lymphocytes", "LabelSuperResolution", "WholeSlide", "Raster"],
+            swiftSettings: house),
 
         // faces
         .target(
@@ -114,7 +117,7 @@ let package = Package(
             name: "graticule",
             dependencies: [
                 "GraticuleServer", "Lymphocytes", "LabelSuperResolution", "ResultStore", "WholeSlide", "Raster",
-                "Torch",
+                "Torch", "Phantoms",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: house),
@@ -122,7 +125,7 @@ let package = Package(
         // tests
         .target(
             name: "GraticuleTesting",
-            dependencies: ["Lymphocytes", "LabelSuperResolution", "WholeSlide", "Raster", "Torch"],
+            dependencies: ["Lymphocytes", "LabelSuperResolution", "WholeSlide", "Raster", "Torch", "Phantoms"],
             path: "Tests/Support",
             swiftSettings: house),
         .testTarget(name: "TorchTests", dependencies: ["Torch", "GraticuleTesting"], swiftSettings: house),
@@ -146,7 +149,8 @@ let package = Package(
         .testTarget(
             name: "LymphocytesTests",
             dependencies: [
-                "Lymphocytes", "LabelSuperResolution", "ResultStore", "WholeSlide", "Raster", "GraticuleTesting",
+                "Lymphocytes", "LabelSuperResolution", "ResultStore", "WholeSlide", "Raster", "Phantoms",
+                "GraticuleTesting",
             ], resources: [.copy("Peers")], swiftSettings: house),
         .testTarget(
             name: "GraticuleServerTests",

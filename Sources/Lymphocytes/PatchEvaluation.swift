@@ -91,7 +91,7 @@ public struct PatchEvaluation: Sendable {
     }
 
     /// Indices of the pixels whose centre is within `radius` of the middle; the one pixel there where radius is 0.
-    static func pixels(inside radius: Double, of centre: Double, side: Int) -> [Int] {
+    package static func pixels(inside radius: Double, of centre: Double, side: Int) -> [Int] {
         guard radius > 0 else { return [Int(centre) * side + Int(centre)] }
         return (0..<(side * side)).filter { index in
             let (x, y) = (Double(index % side) - centre, Double(index / side) - centre)

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+internal import Phantoms
 import Lymphocytes
 
 struct PhantomCommand: ParsableCommand {

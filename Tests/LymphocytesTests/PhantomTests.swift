@@ -5,6 +5,7 @@ import Testing
 import WholeSlide
 
 @testable import Lymphocytes
+@testable import Phantoms
 
 struct PhantomTests {
     @Test func theSameSeedGivesTheSameSlideInBandsOfAnyHeight() {

@@ -1,4 +1,5 @@
 public import Foundation
+import Phantoms
 public import LabelSuperResolution
 public import Lymphocytes
 internal import Torch

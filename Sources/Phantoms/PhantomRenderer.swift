@@ -1,5 +1,6 @@
 internal import Foundation
 internal import LabelSuperResolution
+internal import Lymphocytes
 internal import Raster
 
 /// Paints the plan of a phantom slide as a stained section under a scanner, band by band.

@@ -1,5 +1,6 @@
 internal import Foundation
 internal import LabelSuperResolution
+internal import Lymphocytes
 
 /// The plan of a phantom slide: where tissue, tumour nests and lymphocytes are, and every nucleus in them.
 ///

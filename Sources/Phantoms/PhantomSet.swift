@@ -1,5 +1,6 @@
 public import Foundation
 internal import LabelSuperResolution
+internal import Lymphocytes
 internal import Raster
 internal import WholeSlide
 
