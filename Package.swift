@@ -87,14 +87,29 @@ let package = Package(
         .target(
             name: "Lymphocytes",
             dependencies: [
-                "LabelSuperResolution", "Baselines", "ResultStore", "WholeSlide", "Raster", "Charts",
+                "LabelSuperResolution", "ResultStore", "WholeSlide", "Raster", "Charts",
                 .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: house),
         .target(
             name: "Phantoms", dependencies: ["Lymphocytes", "LabelSuperResolution", "WholeSlide", "Raster"],
             swiftSettings: house),
 
+        .target(
+            name: "Studies",
+            dependencies: [
+                "Lymphocytes", "Baselines", "LabelSuperResolution", "ResultStore", "WholeSlide", "Raster", "Charts",
+                "Torch",
+            ], swiftSettings: house),
+
         // faces
+        .target(
+            name: "Terminal", dependencies: [.product(name: "ArgumentParser", package: "swift-argument-parser")],
+            swiftSettings: house),
+        .executableTarget(
+            name: "graticule-study",
+            dependencies: [
+                "Studies", "Terminal", "Torch", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ], swiftSettings: house),
         .target(
             name: "GraticuleServer",
             dependencies: [
@@ -117,7 +132,7 @@ let package = Package(
             name: "graticule",
             dependencies: [
                 "GraticuleServer", "Lymphocytes", "LabelSuperResolution", "ResultStore", "WholeSlide", "Raster",
-                "Torch", "Phantoms",
+                "Torch", "Phantoms", "Terminal",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: house),
@@ -163,8 +178,14 @@ let package = Package(
                 .product(name: "NIOEmbedded", package: "swift-nio"),
             ], resources: [.copy("Peers")], swiftSettings: house),
         .testTarget(
+            name: "StudiesTests",
+            dependencies: [
+                "Studies", "Lymphocytes", "LabelSuperResolution", "ResultStore", "WholeSlide", "Raster", "Phantoms",
+                "GraticuleTesting",
+            ], swiftSettings: house),
+        .testTarget(
             name: "CommandLineTests",
-            dependencies: ["graticule", "graticule-query", "ResultStore", "GraticuleTesting"],
+            dependencies: ["graticule", "graticule-query", "graticule-study", "ResultStore", "GraticuleTesting"],
             swiftSettings: house),
     ],
     swiftLanguageModes: [.v6],

@@ -58,7 +58,7 @@ public struct FineMask: Sendable {
     }
 
     /// Whether a level-0 pixel is lymphocyte; nil beyond the mask.
-    func isLymphocyte(level0X x: Double, level0Y y: Double) -> Bool? {
+    package func isLymphocyte(level0X x: Double, level0Y y: Double) -> Bool? {
         guard x >= 0, y >= 0, x < Double(pixels.width), y < Double(pixels.height) else { return nil }
         return pixels[Int(x), Int(y)] != 0
     }

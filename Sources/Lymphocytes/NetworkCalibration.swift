@@ -1,16 +1,16 @@
 internal import Foundation
-internal import LabelSuperResolution
+package import LabelSuperResolution
 
 /// Temperature and threshold of a finished network, from the coarse labels of its training slides.
-struct NetworkCalibration {
-    let temperature: Double
+package struct NetworkCalibration {
+    package let temperature: Double
     /// After the temperature; nil where there is no region.
-    let threshold: Double?
+    package let threshold: Double?
 
     /// - Parameters:
     ///   - network: without temperature.
     ///   - temperature: the one to take; nil to fit it to the held-out regions.
-    init(
+    package init(
         _ network: any SegmentationNetwork, set: TrainingSet, priors: LabelPriors, temperature: Double? = nil
     ) throws {
         self.temperature =
@@ -22,22 +22,27 @@ struct NetworkCalibration {
     }
 
     /// The threshold in the probabilities of the network without temperature; a half where there is none.
-    var untemperedThreshold: Double {
+    package var untemperedThreshold: Double {
         guard let threshold else { return 0.5 }
         return 1 / (1 + pow(1 / threshold - 1, temperature))
     }
 }
 
 /// A network whose log-odds are divided by a temperature.
-struct TemperedNetwork: SegmentationNetwork {
+package struct TemperedNetwork: SegmentationNetwork {
     let network: any SegmentationNetwork
     let temperature: Double
 
-    var engineName: String { network.engineName }
-    var gridMultiple: Int { network.gridMultiple }
-    var halo: Int { network.halo }
+    package init(network: any SegmentationNetwork, temperature: Double) {
+        self.network = network
+        self.temperature = temperature
+    }
 
-    func logOdds(_ batch: ImageBatch) throws -> [Float] {
+    package var engineName: String { network.engineName }
+    package var gridMultiple: Int { network.gridMultiple }
+    package var halo: Int { network.halo }
+
+    package func logOdds(_ batch: ImageBatch) throws -> [Float] {
         let values = try network.logOdds(batch)
         return temperature == 1 ? values : values.map { $0 / Float(temperature) }
     }

@@ -1,6 +1,6 @@
 internal import Foundation
 public import LabelSuperResolution
-internal import Raster
+package import Raster
 public import ResultStore
 
 /// How a patch becomes one number.
@@ -102,7 +102,7 @@ public struct PatchEvaluation: Sendable {
 
 extension RGBImage {
     /// The square of `side` pixels around the middle; beyond the image its mirror image, so that no false edge appears.
-    func centred(side: Int) -> RGBImage {
+    package func centred(side: Int) -> RGBImage {
         func mirrored(_ i: Int, _ n: Int) -> Int {
             var i = i
             while i < 0 || i >= n { i = i < 0 ? -i - 1 : 2 * n - 1 - i }

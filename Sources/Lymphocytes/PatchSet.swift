@@ -1,5 +1,5 @@
 public import Foundation
-internal import Raster
+package import Raster
 internal import WholeSlide
 
 /// A patch classification set: small images around a nucleus, labelled as lymphocyte or not.
@@ -132,7 +132,7 @@ public struct PatchSet: Sendable {
     }
 
     /// The pixels of a patch on the working grid, the patch's middle in the middle.
-    func image(of patch: Patch, workingMicronsPerPixel: Double) throws -> RGBImage {
+    package func image(of patch: Patch, workingMicronsPerPixel: Double) throws -> RGBImage {
         let url = folder.appendingPathComponent(patch.file)
         let most = PatchSet.mostPixels
         let image =

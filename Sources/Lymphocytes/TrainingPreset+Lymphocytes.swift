@@ -35,5 +35,5 @@ extension TrainingConfiguration {
 extension ImageNoise {
     /// What another scanner or another laboratory might have made of a slide: half as much again of stain as in
     /// ``TrainingPreset/fast``, focus, tone and noise by guess, not measured on scanners.
-    static let otherScanner = ImageNoise(stainJitter: 0.45, blur: 1, gamma: 0.2, deviation: 6)
+    package static let otherScanner = ImageNoise(stainJitter: 0.45, blur: 1, gamma: 0.2, deviation: 6)
 }

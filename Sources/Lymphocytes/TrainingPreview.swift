@@ -1,10 +1,10 @@
 internal import Charts
 internal import Foundation
 internal import LabelSuperResolution
-internal import Raster
+package import Raster
 
 /// Pictures of the same held-out regions as training goes on.
-struct TrainingPreview {
+package struct TrainingPreview {
     let folder: ModelFolder
     let encoding: InputEncoding
 
@@ -57,7 +57,7 @@ struct TrainingPreview {
         return result
     }
 
-    static func outlined(_ image: RGBImage, logOdds: Plane<Float>) -> RGBImage {
+    package static func outlined(_ image: RGBImage, logOdds: Plane<Float>) -> RGBImage {
         var result = image
         for y in 1..<(image.height - 1) {
             for x in 1..<(image.width - 1) where logOdds[x, y] >= 0 {

@@ -128,7 +128,7 @@ public struct TrainingSet: BlockSource {
     }
 
     /// The same regions, held out or not, as a student sees them: spoilt by noise, and with what nuclei's shapes tell.
-    func forStudent(_ configuration: TrainingConfiguration) -> TrainingSet {
+    package func forStudent(_ configuration: TrainingConfiguration) -> TrainingSet {
         var set = self
         set.noise = configuration.noise
         set.givesEvidence = configuration.evidenceWeight ?? 0 != 0
@@ -322,7 +322,7 @@ public struct TrainingSet: BlockSource {
 
     /// A region of each class with a black blot, as dark as anything can be: the regions may hold no ink, and a network in bytes
     /// must not take ink for the darkest that it was shown.
-    func extremeBatches() -> [BlockBatch] {
+    package func extremeBatches() -> [BlockBatch] {
         let regions = zip(validation, training).compactMap { $0.first ?? $1.first }
         let images = regions.compactMap { try? image(of: $0, layout: validationLayout) }
         let side = validationLayout.imageSide

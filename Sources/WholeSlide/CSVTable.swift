@@ -202,7 +202,9 @@ private struct Parser {
             throw SlideError(.table, "\(path) line \(recordLine): a quote is opened and not closed")
         }
         if !bytes.isEmpty || !ends.isEmpty { try endRecord(row: row) }
-        guard header != nil else { throw SlideError(.table, "\(path) is empty") }
+        guard header != nil else {
+            throw SlideError(.table, "\(path) is empty: a table begins with the names of its columns")
+        }
     }
 
     private mutating func endRecord(row: (CSVTable.Row) throws -> Void) throws {

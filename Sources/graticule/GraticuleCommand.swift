@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import Lymphocytes
+import Terminal
 import Torch
 
 /// The program's entry: its subcommands parse, call and print.
@@ -24,32 +25,11 @@ struct GraticuleCommand: ParsableCommand {
             PhantomCommand.self, InspectCommand.self, PriorsCommand.self, TrainCommand.self, SegmentCommand.self,
             EvaluateCommand.self, EvaluateCellsCommand.self, QueryCommand.self, ExportCommand.self, MergeCommand.self,
             ImportHeatmapCommand.self, ServeCommand.self,
-            ExperimentCommand.self,
         ])
 
-    /// Parses and runs; usage errors end with status 2.
     static func main() {
         TorchRuntime.threads = TorchRuntime.availableProcessors()
         TorchRuntime.keepBuffers()
-        // A reader that goes away (graticule query … | head) ends the program quietly.
-        signal(SIGPIPE, SIG_DFL)
-        do {
-            var command = try parseAsRoot()
-            try command.run()
-        } catch let code as ExitCode {
-            Foundation.exit(code.rawValue)
-        } catch {
-            let status = exitCode(for: error)
-            if status == .success {
-                print(fullMessage(for: error))
-                Foundation.exit(0)
-            }
-            if status == .validationFailure {
-                Console.error(fullMessage(for: error), prefix: "")
-                Foundation.exit(2)
-            }
-            Console.error("\(error)")
-            Foundation.exit(1)
-        }
+        runAsProgram()
     }
 }

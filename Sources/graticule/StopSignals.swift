@@ -1,4 +1,5 @@
 import Foundation
+import Terminal
 import Lymphocytes
 
 /// Turns Ctrl-C and SIGTERM into a request to stop; the second signal ends the process as if the first had not been caught.

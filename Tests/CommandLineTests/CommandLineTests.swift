@@ -26,7 +26,7 @@ struct CommandLineTests {
         let help = try graticule("--help")
         #expect(help.status == 0 && help.output.contains("research use only"))
         for name in [
-            "phantom", "inspect", "priors", "train", "segment", "evaluate", "evaluate-cells", "query", "experiment",
+            "phantom", "inspect", "priors", "train", "segment", "evaluate", "evaluate-cells", "query", "export",
         ] {
             #expect(help.output.contains(name))
             #expect(try graticule(name, "--help").status == 0)
@@ -178,8 +178,10 @@ struct CommandLineTests {
         }
     }
 
-    @Test func anExperimentWithoutItsDataSaysWhatIsMissing() throws {
-        let outcome = try graticule("experiment", "lymphocytes", "--data", phantom, "--output", "/nonexistent/x")
+    @Test func aStudyWithoutItsDataSaysWhatIsMissing() throws {
+        let outcome = try Subprocess.run(
+            TestFolders.root.appendingPathComponent(".build/release/graticule-study").path,
+            ["lymphocytes", "--data", phantom, "--output", "/nonexistent/x"])
         #expect(outcome.status == 1 && outcome.errors.contains("CoNSeP"))
     }
 

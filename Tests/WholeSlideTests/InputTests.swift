@@ -42,7 +42,8 @@ struct InputTests {
     @Test(arguments: [
         ("a,b\n1,2,3\n", "PATH line 2 has 3 fields, the header 2: quote what holds a separator"),
         ("a,b\n1,\"2\n", "PATH line 2: a quote is opened and not closed"),
-        ("a,b\n1,\"2\"x\n", "PATH line 2: text follows a closing quote"), ("", "PATH is empty"),
+        ("a,b\n1,\"2\"x\n", "PATH line 2: text follows a closing quote"),
+        ("", "PATH is empty: a table begins with the names of its columns"),
         ("a,a,b\n1,2,3\n", "PATH has two columns 'a': which one counts?"),
         ("a\n1\n", "PATH has no column 'b' (it has: a)"),
         ("a,b\n1,0x10\n", "PATH line 2: '0x10' in column 'b' is no number"),

@@ -41,7 +41,8 @@ public struct CellOutliner: Sendable {
 
     /// What decides which cells are made of a given output: change it with the code, so that runs and results begun before
     /// are not gone on with.
-    static func settings(leastArea: Double = defaultLeastArea, splitDepth: Double = defaultSplitDepth) -> String {
+    package static func settings(leastArea: Double = defaultLeastArea, splitDepth: Double = defaultSplitDepth) -> String
+    {
         "least-area=\(leastArea) split-depth=\(splitDepth) relief=\(hematoxylinHeight),\(reliefSmoothing) "
             + "holes=\(mostNoiseArea),\(mostMiddleArea) most=\(StreamingComponents.mostPixels),\(mostImagePixels)"
     }

@@ -1,4 +1,5 @@
 internal import Foundation
+internal import Lymphocytes
 internal import Raster
 
 /// Hand-crafted features of the nucleus in the middle of a patch, outlined by a level set (paper §3.2, "HR SVM").

@@ -1,4 +1,5 @@
 public import Foundation
+internal import Lymphocytes
 internal import LabelSuperResolution
 internal import Raster
 

@@ -3,6 +3,7 @@ import Raster
 import Testing
 
 @testable import Lymphocytes
+@testable import Studies
 
 struct NucleusFeatureTests {
     /// A dark ellipse on pale ground.

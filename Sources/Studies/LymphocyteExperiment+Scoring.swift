@@ -1,4 +1,5 @@
 internal import Foundation
+internal import Lymphocytes
 internal import LabelSuperResolution
 internal import Raster
 internal import ResultStore

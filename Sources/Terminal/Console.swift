@@ -1,23 +1,24 @@
-import Foundation
+internal import ArgumentParser
+internal import Foundation
 
 /// What the commands print: results to standard output, the rest to standard error.
-enum Console {
-    static func error(_ message: String, prefix: String = "error: ") {
+package enum Console {
+    package static func error(_ message: String, prefix: String = "error: ") {
         FileHandle.standardError.write(Data((prefix + message + "\n").utf8))
     }
 
-    static func note(_ message: String) {
+    package static func note(_ message: String) {
         FileHandle.standardError.write(Data((message + "\n").utf8))
     }
 
-    static func json(_ value: some Encodable) throws {
+    package static func json(_ value: some Encodable) throws {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
         print(String(decoding: try encoder.encode(value), as: UTF8.self))
     }
 
     /// Seconds as `1:02:03` or `2:03`.
-    static func duration(_ seconds: Double) -> String {
+    package static func duration(_ seconds: Double) -> String {
         let whole = Int(max(0, seconds).rounded())
         let (hours, minutes, rest) = (whole / 3600, whole / 60 % 60, whole % 60)
         return hours > 0
@@ -26,16 +27,18 @@ enum Console {
 }
 
 /// A line on a terminal that is written over, or a line now and then where standard error is a file.
-final class ProgressLine {
+package final class ProgressLine {
     private let isTerminal = isatty(STDERR_FILENO) != 0
     private var last = Date.distantPast
     private var isShown = false
+
+    package init() {}
 
     /// Seconds between two updates on a terminal, and in a log.
     private static let terminalInterval = 0.2
     private static let logInterval = 30.0
 
-    func show(_ text: String, force: Bool = false) {
+    package func show(_ text: String, force: Bool = false) {
         let interval = isTerminal ? ProgressLine.terminalInterval : ProgressLine.logInterval
         guard force || Date().timeIntervalSince(last) >= interval else { return }
         last = Date()
@@ -45,7 +48,7 @@ final class ProgressLine {
     }
 
     /// Ends the line, so that what follows begins a new one.
-    func end() {
+    package func end() {
         if isShown { FileHandle.standardError.write(Data("\n".utf8)) }
         isShown = false
     }

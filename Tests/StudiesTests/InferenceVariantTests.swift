@@ -5,6 +5,7 @@ import Raster
 import Testing
 
 @testable import Lymphocytes
+@testable import Studies
 
 /// Networks used otherwise than `segment` uses them.
 struct InferenceVariantTests {

@@ -1,5 +1,6 @@
 internal import Charts
 internal import Foundation
+internal import Lymphocytes
 internal import LabelSuperResolution
 internal import Raster
 internal import WholeSlide

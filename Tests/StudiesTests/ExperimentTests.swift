@@ -4,6 +4,7 @@ import LabelSuperResolution
 import Testing
 
 @testable import Lymphocytes
+@testable import Studies
 
 /// What an experiment takes for done, without training anything.
 struct ExperimentTests {

@@ -1,4 +1,5 @@
 public import Foundation
+internal import Lymphocytes
 internal import LabelSuperResolution
 
 /// What the comparison of methods needs of a data folder: slides, heatmaps, truth and patch sets under their usual names.

@@ -2,11 +2,22 @@ import ArgumentParser
 import Foundation
 import LabelSuperResolution
 import Lymphocytes
+import Studies
+import Terminal
+import Torch
 
-struct ExperimentCommand: ParsableCommand {
+/// The developers' program: it regenerates the tables of docs/results.
+@main
+struct StudyCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "experiment", abstract: "Regenerate the comparison tables of docs/results.",
+        commandName: "graticule-study", abstract: "Regenerate the comparison tables of docs/results.",
         subcommands: [Lymphocytes.self])
+
+    static func main() {
+        TorchRuntime.threads = TorchRuntime.availableProcessors()
+        TorchRuntime.keepBuffers()
+        runAsProgram()
+    }
 
     struct Lymphocytes: ParsableCommand {
         static let configuration = CommandConfiguration(
@@ -96,7 +107,7 @@ struct ExperimentCommand: ParsableCommand {
             }
             let report = ExperimentReport(
                 experiment: experiment, study: study,
-                command: "graticule experiment lymphocytes --data \(data) --output \(output)"
+                command: "graticule-study lymphocytes --data \(data) --output \(output)"
                     + (study == .comparison ? "" : " --study \(study.rawValue)")
                     + (steps.map { " --steps \($0)" } ?? "") + (only.map { " --only \($0)" } ?? "")
                     + (folds.map { " --folds \($0)" } ?? "")

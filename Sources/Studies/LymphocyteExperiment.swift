@@ -1,4 +1,5 @@
 public import Foundation
+public import Lymphocytes
 internal import Baselines
 public import LabelSuperResolution
 internal import Raster
