@@ -245,7 +245,7 @@ public final class MixtureNetwork: SegmentationNetwork, @unchecked Sendable {
     private let posterior: MixturePosterior
     private let weight: Tensor
     private let bias: Tensor
-    private let labels: Tensor
+    private let labelShares: Tensor
 
     public let gridMultiple = 2
     public let halo: Int
@@ -268,11 +268,17 @@ public final class MixtureNetwork: SegmentationNetwork, @unchecked Sendable {
         }
         weight = try Tensor.from(kernel, shape: [components, 2 * width, side, side]).channelsLast()
         bias = try Tensor.from(constants, shape: [components])
-        labels = try Tensor.from(posterior.labels.map(Float.init), shape: [1, components, 1, 1])
+        labelShares = try Tensor.from(posterior.labels.map(Float.init), shape: [1, components, 1, 1])
         halo = (side + 3) / 2 * 2
     }
 
-    public func logOdds(_ batch: ImageBatch) throws -> [Float] {
+    public var labels: Int { 2 }
+
+    public func scores(_ batch: ImageBatch) throws -> LabelScores {
+        try LabelScores(of: batch, logOdds: logOddsOfLabel(batch))
+    }
+
+    private func logOddsOfLabel(_ batch: ImageBatch) throws -> [Float] {
         try withoutGradients {
             let input = try Tensor.from(batch.values, shape: [batch.count, batch.channels, batch.height, batch.width])
             let chosen = try Tensor.concatenated(
@@ -283,7 +289,7 @@ public final class MixtureNetwork: SegmentationNetwork, @unchecked Sendable {
             let features = try Tensor.concatenated([half, half * half], dimension: 1).channelsLast()
             let shares = try features.convolved(weight: weight, bias: bias, padding: posterior.side / 2)
                 .logSoftmax(dimension: 1).exponential()
-            let probability = try shares.convolved(weight: labels, bias: nil, padding: 0)
+            let probability = try shares.convolved(weight: labelShares, bias: nil, padding: 0)
             // Clamped by a hair, so that log-odds stay finite.
             let safe = try probability * (1 - 2e-6) + 1e-6
             return try (safe.logarithm() - (-safe + 1).logarithm()).upsampled2().values()
@@ -313,8 +319,10 @@ public struct BlendedNetwork: SegmentationNetwork {
         self.weight = Float(weight)
     }
 
-    public func logOdds(_ batch: ImageBatch) throws -> [Float] {
+    public var labels: Int { first.labels }
+
+    public func scores(_ batch: ImageBatch) throws -> LabelScores {
         let (a, b) = (try first.logOdds(batch), try second.logOdds(batch))
-        return zip(a, b).map { (1 - weight) * $0 + weight * $1 }
+        return LabelScores(of: batch, logOdds: zip(a, b).map { (1 - weight) * $0 + weight * $1 })
     }
 }

@@ -17,8 +17,10 @@ public struct ImageBatch: Sendable {
     }
 }
 
-/// An inference engine with a trained network: images in, log-odds out. Callers never see a tensor.
+/// An inference engine with a trained network: images in, scores of all labels out. Callers never see a tensor.
 public protocol SegmentationNetwork: Sendable {
+    /// How many labels it tells apart, two at least.
+    var labels: Int { get }
     /// Image sides must be multiples of this, and tiles begin on multiples of it.
     var gridMultiple: Int { get }
     /// Pixels around a tile that may change its output, a multiple of the grid.
@@ -28,9 +30,14 @@ public protocol SegmentationNetwork: Sendable {
     /// last digits.
     var engineName: String { get }
 
-    /// log p/(1 − p) of the last label against all others at every pixel, image by image and row by row.
+    /// How likely each label is at each pixel.
     ///
-    /// Each image's result is independent of the others in the batch. Log-odds rather than probabilities, which
-    /// saturate: ties cost AUC (METHOD §5.9). Height and width must be multiples of ``gridMultiple``.
-    func logOdds(_ batch: ImageBatch) throws -> [Float]
+    /// Each image's result is independent of the others in the batch. Logarithms rather than probabilities, which saturate:
+    /// ties cost AUC. Height and width must be multiples of ``gridMultiple``.
+    func scores(_ batch: ImageBatch) throws -> LabelScores
+}
+
+extension SegmentationNetwork {
+    /// log p/(1 − p) of the last label against all others at every pixel, image by image and row by row.
+    public func logOdds(_ batch: ImageBatch) throws -> [Float] { try scores(batch).logOdds }
 }

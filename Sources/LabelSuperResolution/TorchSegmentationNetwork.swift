@@ -15,6 +15,7 @@ public final class TorchSegmentationNetwork: SegmentationNetwork, @unchecked Sen
     private let device: Device
     private let temperature: Float
 
+    public let labels: Int
     public let gridMultiple: Int
     public let halo: Int
 
@@ -26,57 +27,56 @@ public final class TorchSegmentationNetwork: SegmentationNetwork, @unchecked Sen
         self.members = members
         self.device = device
         self.temperature = Float(temperature)
+        labels = members[0].architecture.labels
         gridMultiple = members[0].architecture.gridMultiple
         halo = members[0].architecture.halo
     }
 
-    public func logOdds(_ batch: ImageBatch) throws -> [Float] {
-        try withoutGradients {
+    public func scores(_ batch: ImageBatch) throws -> LabelScores {
+        let values = try withoutGradients {
             let input = try Tensor.from(
                 batch.values, shape: [batch.count, batch.channels, batch.height, batch.width], device: device
             ).channelsLast()
-            guard members.count > 1 else {
-                let values = try TorchSegmentationNetwork.logOdds(of: members[0](input, isTraining: false))
-                return try checked(temperature == 1 ? values : values.map { $0 / temperature })
-            }
-            // p and 1 − p are summed apart: near 1, p alone would lose what log-odds still tell.
-            let pixels = batch.count * batch.height * batch.width
-            var (present, absent) = ([Float](repeating: 0, count: pixels), [Float](repeating: 0, count: pixels))
-            for member in members {
-                let values = try TorchSegmentationNetwork.logOdds(of: member(input, isTraining: false))
-                for i in values.indices {
-                    // Beyond ± 80, e^x leaves float32.
-                    let value = max(-80, min(80, values[i]))
-                    present[i] += 1 / (1 + exp(-value))
-                    absent[i] += 1 / (1 + exp(value))
-                }
-            }
-            return try checked((0..<pixels).map { (log(present[$0]) - log(absent[$0])) / temperature })
+            return try labels == 2 ? logOdds(input) : logProbabilities(input)
         }
-    }
-
-    private func checked(_ values: [Float]) throws -> [Float] {
         guard values.allSatisfy(\.isFinite) else { throw MethodError.notANumber }
-        return values
+        let scores = LabelScores(
+            count: batch.count, labels: labels, height: batch.height, width: batch.width, values: values)
+        return labels == 2 ? scores : scores.tempered(Double(temperature))
     }
 
-    /// log p/(1 − p) of the last label from the scores of all, `NLHW`.
-    private static func logOdds(of scores: Tensor) throws -> [Float] {
-        let shape = scores.shape
-        let (labels, pixels) = (shape[1], shape[2] * shape[3])
-        let last = try scores.narrowed(dimension: 1, start: labels - 1, length: 1)
-        if labels == 2 {
-            return try (last - scores.narrowed(dimension: 1, start: 0, length: 1)).values()
+    /// Two labels: one plane does.
+    private func logOdds(_ input: Tensor) throws -> [Float] {
+        func difference(_ member: UNet) throws -> [Float] {
+            let scores = try member(input, isTraining: false)
+            return try
+                (scores.narrowed(dimension: 1, start: 1, length: 1)
+                - scores.narrowed(dimension: 1, start: 0, length: 1)).values()
         }
-        let all = try scores.logSoftmax(dimension: 1).values()
-        var result = [Float](repeating: 0, count: shape[0] * pixels)
-        for image in 0..<shape[0] {
-            for pixel in 0..<pixels {
-                let logP = Double(all[(image * labels + labels - 1) * pixels + pixel])
-                let rest = max(1e-12, 1 - logP.exponential)
-                result[image * pixels + pixel] = Float(logP - rest.naturalLogarithm)
+        guard members.count > 1 else {
+            let values = try difference(members[0])
+            return temperature == 1 ? values : values.map { $0 / temperature }
+        }
+        // p and 1 − p are summed apart: near 1, p alone would lose what log-odds still tell.
+        let pixels = input.shape[0] * input.shape[2] * input.shape[3]
+        var (present, absent) = ([Float](repeating: 0, count: pixels), [Float](repeating: 0, count: pixels))
+        for member in members {
+            let values = try difference(member)
+            for i in values.indices {
+                // Beyond ± 80, e^x leaves float32.
+                let value = max(-80, min(80, values[i]))
+                present[i] += 1 / (1 + exp(-value))
+                absent[i] += 1 / (1 + exp(value))
             }
         }
-        return result
+        return (0..<pixels).map { (log(present[$0]) - log(absent[$0])) / temperature }
+    }
+
+    /// The logarithm of the members' mean probabilities, `NLHW`.
+    private func logProbabilities(_ input: Tensor) throws -> [Float] {
+        let each = try members.map { try $0(input, isTraining: false).logSoftmax(dimension: 1) }
+        guard each.count > 1, let first = each.first else { return try each[0].values() }
+        let sum = try each.dropFirst().reduce(try first.exponential()) { try $0 + $1.exponential() }
+        return try (sum * (1 / Double(each.count)) + 1e-37).logarithm().values()
     }
 }

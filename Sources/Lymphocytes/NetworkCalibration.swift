@@ -28,7 +28,7 @@ package struct NetworkCalibration {
     }
 }
 
-/// A network whose log-odds are divided by a temperature.
+/// A network whose log-probabilities are divided by a temperature.
 package struct TemperedNetwork: SegmentationNetwork {
     let network: any SegmentationNetwork
     let temperature: Double
@@ -42,8 +42,7 @@ package struct TemperedNetwork: SegmentationNetwork {
     package var gridMultiple: Int { network.gridMultiple }
     package var halo: Int { network.halo }
 
-    package func logOdds(_ batch: ImageBatch) throws -> [Float] {
-        let values = try network.logOdds(batch)
-        return temperature == 1 ? values : values.map { $0 / Float(temperature) }
-    }
+    package var labels: Int { network.labels }
+
+    package func scores(_ batch: ImageBatch) throws -> LabelScores { try network.scores(batch).tempered(temperature) }
 }

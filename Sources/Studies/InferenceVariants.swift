@@ -18,11 +18,12 @@ enum InferenceVariant: String, Sendable {
 struct TurnedNetwork: SegmentationNetwork {
     let network: any SegmentationNetwork
 
+    var labels: Int { network.labels }
     var engineName: String { network.engineName }
     var gridMultiple: Int { network.gridMultiple }
     var halo: Int { network.halo }
 
-    func logOdds(_ batch: ImageBatch) throws -> [Float] {
+    func scores(_ batch: ImageBatch) throws -> LabelScores {
         let pixels = batch.height * batch.width
         var (present, absent) = (
             [Float](repeating: 0, count: batch.count * pixels), [Float](repeating: 0, count: batch.count * pixels)
@@ -52,7 +53,7 @@ struct TurnedNetwork: SegmentationNetwork {
                 }
             }
         }
-        return zip(present, absent).map { log($0) - log($1) }
+        return LabelScores(of: batch, logOdds: zip(present, absent).map { log($0) - log($1) })
     }
 }
 
@@ -62,11 +63,12 @@ struct DiscMeanNetwork: SegmentationNetwork {
     /// Pixels.
     let radius: Int
 
+    var labels: Int { network.labels }
     var engineName: String { network.engineName }
     var gridMultiple: Int { network.gridMultiple }
     var halo: Int { (network.halo + radius + gridMultiple - 1) / gridMultiple * gridMultiple }
 
-    func logOdds(_ batch: ImageBatch) throws -> [Float] {
+    func scores(_ batch: ImageBatch) throws -> LabelScores {
         let found = try network.logOdds(batch)
         let (width, height) = (batch.width, batch.height)
         let reaches = (-radius...radius).map { Int(Double(radius * radius - $0 * $0).squareRoot()) }
@@ -96,7 +98,7 @@ struct DiscMeanNetwork: SegmentationNetwork {
                 }
             }
         }
-        return result
+        return LabelScores(of: batch, logOdds: result)
     }
 }
 
@@ -106,11 +108,12 @@ struct RestainedNetwork: SegmentationNetwork {
     let encoding: InputEncoding
     let factors: (hematoxylin: Float, eosin: Float)
 
+    var labels: Int { network.labels }
     var engineName: String { network.engineName }
     var gridMultiple: Int { network.gridMultiple }
     var halo: Int { network.halo }
 
-    func logOdds(_ batch: ImageBatch) throws -> [Float] {
+    func scores(_ batch: ImageBatch) throws -> LabelScores {
         let pixels = batch.height * batch.width
         var values: [Float] = []
         values.reserveCapacity(batch.values.count)
@@ -126,7 +129,7 @@ struct RestainedNetwork: SegmentationNetwork {
             encoding.append(
                 ColorDeconvolution.hematoxylinEosin.restained(picture, factors: factors, offsets: (0, 0)), to: &values)
         }
-        return try network.logOdds(
+        return try network.scores(
             ImageBatch(
                 count: batch.count, channels: batch.channels, height: batch.height, width: batch.width, values: values))
     }

@@ -109,7 +109,8 @@ struct MixtureTests {
             let engineName = "test"
             let gridMultiple: Int
             let halo: Int
-            func logOdds(_ batch: ImageBatch) throws -> [Float] { [value] }
+            let labels = 2
+            func scores(_ batch: ImageBatch) throws -> LabelScores { LabelScores(of: batch, logOdds: [value]) }
         }
         let blend = BlendedNetwork(
             Constant(value: 2, gridMultiple: 4, halo: 20), Constant(value: -2, gridMultiple: 2, halo: 30), weight: 0.25)
@@ -218,7 +219,8 @@ struct CalibrationTests {
         let engineName = "test"
         let gridMultiple = 1
         let halo = 0
-        func logOdds(_ batch: ImageBatch) throws -> [Float] { batch.values }
+        let labels = 2
+        func scores(_ batch: ImageBatch) throws -> LabelScores { LabelScores(of: batch, logOdds: batch.values) }
     }
 
     /// Blocks of 2×2 pixels with the given log-odds.

@@ -65,7 +65,8 @@ import Torch
         let (height, width) = (64, 96)
         let input = image(architecture, side: 96, seed: 4)
         func run(_ plan: any InferencePlan) throws -> [Float] {
-            var result = [Float](repeating: 0, count: height * width)
+            var result = [Float](
+                repeating: 0, count: LabelScores.planes(labels: architecture.labels) * height * width)
             try plan.run(input, into: &result)
             return result
         }
@@ -176,5 +177,54 @@ import Torch
         let weight = try #require(damaged.tensors.first { $0.name == "down.0.1.norm.weight" })
         try withoutGradients { try weight.tensor.copyInPlace(Tensor.full(.nan, shape: weight.tensor.shape)) }
         #expect(throws: MethodError.self) { try OneDNNSegmentationNetwork([damaged]) }
+    }
+
+    /// The planes of all labels are those of libtorch, add up to one, and follow the temperature.
+    @Test(arguments: [1, 2]) func everyLabelHasItsPlane(members: Int) throws {
+        let architecture = UNetArchitecture(
+            inputChannels: 3, labels: 3, widths: [8, 16], convolutionsPerLevel: 1, batchNormMomentum: 0.1,
+            prior: ChannelPrior(channel: 1, weight: 2, radius: 1))
+        let networks = try (0..<members).map { try UNet(architecture, seed: UInt64(31 + $0)) }
+        var generator = SeededGenerator(seed: 8)
+        let side = 16
+        let batch = ImageBatch(
+            count: 2, channels: 3, height: side, width: side,
+            values: (0..<2 * 3 * side * side).map { _ in Float(generator.nextGaussian()) })
+        for temperature in [1, 2.5] {
+            let wanted = try TorchSegmentationNetwork(networks, temperature: temperature).scores(batch)
+            let found = try OneDNNSegmentationNetwork(networks, temperature: temperature).scores(batch)
+            #expect(wanted.labels == 3 && found.labels == 3)
+            var sum = [Float](repeating: 0, count: 2 * side * side)
+            for label in 0..<3 {
+                let (a, b) = (wanted.probabilities(of: label), found.probabilities(of: label))
+                for i in a.indices { #expect(abs(a[i] - b[i]) < 1e-4) }
+                for i in b.indices { sum[i] += b[i] }
+                let odds = found.logOdds(of: label)
+                for i in b.indices { #expect(abs(1 / (1 + exp(-odds[i])) - b[i]) < 1e-4) }
+            }
+            #expect(sum.allSatisfy { abs($0 - 1) < 1e-4 })
+            #expect(found.logOdds == found.logOdds(of: 2))
+        }
+        let plain = try TorchSegmentationNetwork(networks).scores(batch)
+        let soft = plain.tempered(2.5)
+        let direct = try TorchSegmentationNetwork(networks, temperature: 2.5).scores(batch)
+        for label in 0..<3 {
+            for (a, b) in zip(soft.probabilities(of: label), direct.probabilities(of: label)) {
+                #expect(abs(a - b) < 1e-5)
+            }
+        }
+    }
+
+    @Test func theLikeliestLabelFollowsTheWeights() {
+        let two = LabelScores(count: 1, labels: 2, height: 1, width: 3, values: [-1, 0.5, 2])
+        #expect(two.likeliest() == [0, 1, 1])
+        #expect(two.likeliest(weights: [1, 0.2]) == [0, 0, 1])
+        #expect(two.probabilities(of: 0)[1] + two.probabilities(of: 1)[1] == 1)
+        // log p of three labels at two pixels.
+        let p: [Float] = [0.5, 0.2, 0.3, 0.2, 0.2, 0.6]
+        let three = LabelScores(count: 1, labels: 3, height: 1, width: 2, values: p.map { log($0) })
+        #expect(three.likeliest() == [0, 2])
+        #expect(three.likeliest(weights: [1, 2, 1]) == [1, 2])
+        #expect(abs(three.logOdds[1] - log(0.6 / 0.4)) < 1e-6)
     }
 }

@@ -14,11 +14,13 @@ struct InferenceVariantTests {
         let engineName = "test"
         let gridMultiple = 1
         let halo = 1
-        func logOdds(_ batch: ImageBatch) throws -> [Float] {
-            batch.values.indices.map { index in
+        let labels = 2
+        func scores(_ batch: ImageBatch) throws -> LabelScores {
+            let logOdds = batch.values.indices.map { index in
                 let isLast = index % batch.width == batch.width - 1
                 return batch.values[index] - (isLast ? 0 : 2 * batch.values[index + 1])
             }
+            return LabelScores(of: batch, logOdds: logOdds)
         }
     }
 
@@ -56,7 +58,8 @@ struct InferenceVariantTests {
         let engineName = "test"
         let gridMultiple = 4
         let halo = 8
-        func logOdds(_ batch: ImageBatch) throws -> [Float] { batch.values }
+        let labels = 2
+        func scores(_ batch: ImageBatch) throws -> LabelScores { LabelScores(of: batch, logOdds: batch.values) }
     }
 
     @Test func aDiscsMeanIsOfProbabilitiesInsideTheImage() throws {
@@ -81,9 +84,10 @@ struct InferenceVariantTests {
         let engineName = "test"
         let gridMultiple = 1
         let halo = 0
-        func logOdds(_ batch: ImageBatch) throws -> [Float] {
+        let labels = 2
+        func scores(_ batch: ImageBatch) throws -> LabelScores {
             let pixels = batch.height * batch.width
-            return Array(batch.values[3 * pixels..<4 * pixels])
+            return LabelScores(of: batch, logOdds: Array(batch.values[3 * pixels..<4 * pixels]))
         }
     }
 

@@ -78,7 +78,9 @@ public final class DarknessNetwork: SegmentationNetwork, @unchecked Sendable {
         callsLeft = calls
     }
 
-    public func logOdds(_ batch: ImageBatch) throws -> [Float] {
+    public let labels = 2
+
+    public func scores(_ batch: ImageBatch) throws -> LabelScores {
         try lock.withLock {
             guard callsLeft != 0 else { throw Failure() }
             callsLeft = callsLeft.map { $0 - 1 }
@@ -90,6 +92,6 @@ public final class DarknessNetwork: SegmentationNetwork, @unchecked Sendable {
             let start = (image * batch.channels + 3) * pixels
             for value in batch.values[start..<(start + pixels)] { result.append(20 * (value - 0.3)) }
         }
-        return result
+        return LabelScores(of: batch, logOdds: result)
     }
 }

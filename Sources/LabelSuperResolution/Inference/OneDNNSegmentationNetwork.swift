@@ -22,6 +22,7 @@ public final class OneDNNSegmentationNetwork: SegmentationNetwork, @unchecked Se
     /// Plans that wait for their next image; more would hold memory for sizes that do not come again.
     private let mostIdle = max(2, ProcessInfo.processInfo.activeProcessorCount)
 
+    public let labels: Int
     public let gridMultiple: Int
     public let halo: Int
     public let precision: InferencePrecision
@@ -47,13 +48,15 @@ public final class OneDNNSegmentationNetwork: SegmentationNetwork, @unchecked Se
         self.quantizations = quantizations ?? [Quantization?](repeating: nil, count: networks.count)
         precision = quantizations == nil ? .float32 : .int8
         self.temperature = Float(temperature)
+        labels = networks[0].architecture.labels
         gridMultiple = networks[0].architecture.gridMultiple
         halo = networks[0].architecture.halo
     }
 
-    public func logOdds(_ batch: ImageBatch) throws -> [Float] {
+    public func scores(_ batch: ImageBatch) throws -> LabelScores {
         let size = Size(height: batch.height, width: batch.width)
-        let (pixels, length) = (batch.height * batch.width, batch.channels * batch.height * batch.width)
+        let pixels = LabelScores.planes(labels: labels) * batch.height * batch.width
+        let length = batch.channels * batch.height * batch.width
         let failure = Failure()
         let result = [Float](unsafeUninitializedCapacity: batch.count * pixels) { buffer, count in
             batch.values.withUnsafeBufferPointer { values in
@@ -70,7 +73,8 @@ public final class OneDNNSegmentationNetwork: SegmentationNetwork, @unchecked Se
             count = batch.count * pixels
         }
         if let error = failure.error { throw error }
-        return result
+        return LabelScores(
+            count: batch.count, labels: labels, height: batch.height, width: batch.width, values: result)
     }
 
     private func run(_ image: UnsafePointer<Float>, size: Size, into result: UnsafeMutablePointer<Float>) throws {
@@ -78,21 +82,48 @@ public final class OneDNNSegmentationNetwork: SegmentationNetwork, @unchecked Se
         defer { give(plans, size) }
         let pixels = size.height * size.width
         try plans[0].run(image, into: result)
-        if plans.count > 1 {
-            // p and 1 − p are summed apart: near 1, p alone would lose what log-odds still tell.
-            var (present, absent) = ([Float](repeating: 0, count: pixels), [Float](repeating: 0, count: pixels))
-            for (index, plan) in plans.enumerated() {
-                if index > 0 { try plan.run(image, into: result) }
-                for i in 0..<pixels {
-                    // Beyond ± 80, e^x leaves float32; a value that is no number stays none.
-                    let value = result[i].isNaN ? result[i] : max(-80, min(80, result[i]))
-                    present[i] += 1 / (1 + exp(-value))
-                    absent[i] += 1 / (1 + exp(value))
-                }
-            }
-            for i in 0..<pixels { result[i] = log(present[i]) - log(absent[i]) }
+        if labels == 2 {
+            try average(plans, image, pixels: pixels, into: result)
+        } else {
+            try averageLabels(plans, image, pixels: pixels, into: result)
         }
-        guard PixelLoops.divide(result, count: pixels, by: temperature) else { throw MethodError.notANumber }
+        let count = LabelScores.planes(labels: labels) * pixels
+        guard PixelLoops.divide(result, count: count, by: temperature) else { throw MethodError.notANumber }
+        if labels > 2, temperature != 1 { LabelScores.normalize(result, labels: labels, pixels: pixels) }
+    }
+
+    /// Puts the log-odds of the plans' mean probabilities in place of the first plan's.
+    private func average(
+        _ plans: [any InferencePlan], _ image: UnsafePointer<Float>, pixels: Int,
+        into result: UnsafeMutablePointer<Float>
+    ) throws {
+        guard plans.count > 1 else { return }
+        // p and 1 − p are summed apart: near 1, p alone would lose what log-odds still tell.
+        var (present, absent) = ([Float](repeating: 0, count: pixels), [Float](repeating: 0, count: pixels))
+        for (index, plan) in plans.enumerated() {
+            if index > 0 { try plan.run(image, into: result) }
+            for i in 0..<pixels {
+                // Beyond ± 80, e^x leaves float32; a value that is no number stays none.
+                let value = result[i].isNaN ? result[i] : max(-80, min(80, result[i]))
+                present[i] += 1 / (1 + exp(-value))
+                absent[i] += 1 / (1 + exp(value))
+            }
+        }
+        for i in 0..<pixels { result[i] = log(present[i]) - log(absent[i]) }
+    }
+
+    /// The same for more labels: the logarithm of the mean probability of each.
+    private func averageLabels(
+        _ plans: [any InferencePlan], _ image: UnsafePointer<Float>, pixels: Int,
+        into result: UnsafeMutablePointer<Float>
+    ) throws {
+        guard plans.count > 1 else { return }
+        var sum = [Float](repeating: 0, count: labels * pixels)
+        for (index, plan) in plans.enumerated() {
+            if index > 0 { try plan.run(image, into: result) }
+            for i in sum.indices { sum[i] += exp(result[i]) }
+        }
+        for i in sum.indices { result[i] = log(max(sum[i] / Float(plans.count), 1e-37)) }
     }
 
     private func takePlans(_ size: Size) throws -> [any InferencePlan] {

@@ -68,15 +68,18 @@ extension Quantization {
             }
         }
         let measured = images(of: batches)
-        var exact: [[Float]] = []
+        var exact: [LabelScores] = []
         for image in measured + images(of: extremes) {
             for channel in inputs.indices {
                 let magnitudes = image[(channel * height * width)..<((channel + 1) * height * width)].map(abs)
                 inputs[channel].add(magnitudes, count: magnitudes.count)
             }
-            var result = [Float](repeating: 0, count: height * width)
-            try plan.run(image, into: &result) { index, values, count in outputs[index].add(values, count: count) }
-            exact.append(result)
+            exact.append(
+                try scores(of: folded.architecture.labels, height: height, width: width) { result in
+                    try plan.run(image, into: result) { index, values, count in
+                        outputs[index].add(values, count: count)
+                    }
+                })
         }
         var found = Quantization(
             inputLimits: inputs.map { max(1e-6, $0.value(at: quantile)) },
@@ -87,28 +90,44 @@ extension Quantization {
         return found
     }
 
+    /// The scores of one image that a plan writes.
+    private static func scores(
+        of labels: Int, height: Int, width: Int, write: (UnsafeMutablePointer<Float>) throws -> Void
+    ) throws -> LabelScores {
+        var values = [Float](repeating: 0, count: LabelScores.planes(labels: labels) * height * width)
+        try values.withUnsafeMutableBufferPointer { buffer in
+            if let base = buffer.baseAddress { try write(base) }
+        }
+        return LabelScores(count: 1, labels: labels, height: height, width: width, values: values)
+    }
+
     private mutating func measure(
-        _ plan: UNetPlan, images: [[Float]], exact: [[Float]], threshold: Double
+        _ plan: UNetPlan, images: [[Float]], exact: [LabelScores], threshold: Double
     ) throws {
         let limit = Float((threshold / (1 - threshold)).naturalLogarithm)
-        var difference = 0.0
+        var (difference, pixels) = (0.0, 0)
         var scores: [Double] = []
         var decisions: [Bool] = []
         for (image, wanted) in zip(images, exact) {
-            var result = [Float](repeating: 0, count: wanted.count)
-            try plan.run(image, into: &result)
-            for i in wanted.indices { difference += Double(abs(sigmoid(result[i]) - sigmoid(wanted[i]))) }
+            let found = try Quantization.scores(of: wanted.labels, height: wanted.height, width: wanted.width) {
+                try plan.run(image, into: $0)
+            }
+            // Of two labels, what one has gained the other has lost.
+            for label in (wanted.labels == 2 ? 1 : 0)..<wanted.labels {
+                let (a, b) = (found.probabilities(of: label), wanted.probabilities(of: label))
+                for i in a.indices { difference += Double(abs(a[i] - b[i])) }
+                pixels += a.count
+            }
+            let (odds, wantedOdds) = (found.logOdds, wanted.logOdds)
             // Every seventh pixel is enough for a rank statistic, and keeps its sorting short.
-            for i in stride(from: 0, to: wanted.count, by: 7) {
-                scores.append(Double(result[i]))
-                decisions.append(wanted[i] >= limit)
+            for i in stride(from: 0, to: odds.count, by: 7) {
+                scores.append(Double(odds[i]))
+                decisions.append(wantedOdds[i] >= limit)
             }
         }
-        meanDifference = difference / Double(max(1, exact.reduce(0) { $0 + $1.count }))
+        meanDifference = difference / Double(max(1, pixels))
         // Without both decisions there is no rank to keep.
         let isMixed = decisions.contains(true) && decisions.contains(false)
         agreement = isMixed ? try AreaUnderCurve(scores: scores, isPositive: decisions).value : 1
     }
-
-    private func sigmoid(_ x: Float) -> Float { 1 / (1 + exp(-x)) }
 }

@@ -1,8 +1,8 @@
 internal import Foundation
 internal import OneDNN
 
-/// What follows a U-Net's last convolution: scores of the labels, enlarged where the network works on folded pixels, the
-/// fixed term, and log-odds.
+/// What follows a U-Net's last convolution: scores of the labels, enlarged where the network works on folded pixels, and the
+/// fixed term, as ``LabelScores`` wants them.
 struct UNetHead {
     private let shape: UNetArchitecture
     private let height: Int
@@ -33,11 +33,12 @@ struct UNetHead {
     /// Bytes of scratch memory that a run needs.
     var scratchBytes: Int {
         max(
-            4 * (coarsePixels + (rows.count == 1 ? 0 : height * width * rows.count)),
+            4 * coarsePixels,
             PixelLoops.discScratch(width: width, radius: shape.prior?.radius ?? 0))
     }
 
-    /// The log-odds of the last label at each pixel.
+    /// Log-odds where there are two labels, log p of each label where there are more: as many planes as
+    /// ``LabelScores/planes(labels:)``.
     ///
     /// - Parameters:
     ///   - planes: the image, `CHW`.
@@ -63,17 +64,8 @@ struct UNetHead {
             score(rows[0], into: result)
             return addPrior(to: result)
         }
-        // The fixed term comes first: it needs the scratch memory too.
-        for pixel in 0..<pixels { result[pixel] = 0 }
-        addPrior(to: result)
-        let scores = scratch.floats + coarsePixels
-        let last = rows.count - 1
-        for (label, row) in rows.enumerated() { score(row, into: scores + label * pixels) }
-        for pixel in 0..<pixels {
-            let others = (0..<last).map { scores[$0 * pixels + pixel] }
-            let largest = others.max() ?? 0
-            let sum = others.reduce(Float(0)) { $0 + exp($1 - largest) }
-            result[pixel] += scores[last * pixels + pixel] - largest - log(sum)
-        }
+        for (label, row) in rows.enumerated() { score(row, into: result + label * pixels) }
+        addPrior(to: result + (rows.count - 1) * pixels)
+        LabelScores.normalize(result, labels: rows.count, pixels: pixels)
     }
 }

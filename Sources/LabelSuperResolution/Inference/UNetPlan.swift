@@ -4,7 +4,7 @@ internal import OneDNN
 /// A network made ready for images of one size, with every buffer planned once. It runs on the calling thread; each
 /// thread has its own.
 protocol InferencePlan: AnyObject {
-    /// The log-odds of the last label at each pixel.
+    /// The scores of an image: ``LabelScores/planes(labels:)`` planes.
     ///
     /// - Parameters:
     ///   - planes: the image, `CHW`.
@@ -130,7 +130,7 @@ final class UNetPlan: InferencePlan {
         return (weights, bias, scales)
     }
 
-    /// The log-odds of the last label at each pixel.
+    /// The scores of an image: ``LabelScores/planes(labels:)`` planes.
     ///
     /// - Parameters:
     ///   - observe: gets every convolution's number and output, in 32 bits only.
