@@ -75,6 +75,9 @@ let package = Package(
         .target(
             name: "Baselines", dependencies: ["LabelSuperResolution", "Torch", "CSVM"], swiftSettings: house),
 
+        // general work
+        .target(name: "TiledPrediction", dependencies: ["LabelSuperResolution", "Raster"], swiftSettings: house),
+
         // store
         .target(
             name: "ResultStore",
@@ -87,7 +90,7 @@ let package = Package(
         .target(
             name: "Lymphocytes",
             dependencies: [
-                "LabelSuperResolution", "ResultStore", "WholeSlide", "Raster", "Charts",
+                "TiledPrediction", "LabelSuperResolution", "ResultStore", "WholeSlide", "Raster", "Charts",
                 .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: house),
         .target(
@@ -97,8 +100,9 @@ let package = Package(
         .target(
             name: "Studies",
             dependencies: [
-                "Lymphocytes", "Baselines", "LabelSuperResolution", "ResultStore", "WholeSlide", "Raster", "Charts",
-                "Torch",
+                "Lymphocytes", "Baselines", "TiledPrediction", "LabelSuperResolution", "ResultStore", "WholeSlide",
+                "Raster",
+                "Charts", "Torch",
             ], swiftSettings: house),
 
         // faces
@@ -132,7 +136,7 @@ let package = Package(
             name: "graticule",
             dependencies: [
                 "GraticuleServer", "Lymphocytes", "LabelSuperResolution", "ResultStore", "WholeSlide", "Raster",
-                "Torch", "Phantoms", "Terminal",
+                "TiledPrediction", "Torch", "Phantoms", "Terminal",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: house),
@@ -152,6 +156,10 @@ let package = Package(
         .testTarget(
             name: "LabelSuperResolutionTests", dependencies: ["LabelSuperResolution", "Torch", "GraticuleTesting"],
             resources: [.copy("Reference")], swiftSettings: house),
+        .testTarget(
+            name: "TiledPredictionTests",
+            dependencies: ["TiledPrediction", "LabelSuperResolution", "Raster", "Torch", "GraticuleTesting"],
+            swiftSettings: house),
         .testTarget(
             name: "BaselinesTests", dependencies: ["Baselines", "LabelSuperResolution", "Torch", "GraticuleTesting"],
             swiftSettings: house),

@@ -1,4 +1,5 @@
 internal import Foundation
+internal import TiledPrediction
 internal import Lymphocytes
 internal import LabelSuperResolution
 internal import Raster
@@ -25,16 +26,17 @@ struct SlideMap {
             throw WorkError(.input, "\(url.path) is too large to be held whole: experiments are for small slides")
         }
         let grid = TileGrid(frame: frame, side: 512, tissue: try TissueMask(slide: slide, scale: scale))
-        let tiles = ProbabilityTiles(reader: WorkingReader(slide: slide, frame: frame), model: model)
+        let tiles = TilePredictor(WorkingReader(slide: slide, frame: frame), model: model)
         var logOdds = Plane<Float>(width: frame.width, height: frame.height, repeating: 0)
         var hematoxylin = logOdds
         var covered = Plane(width: frame.width, height: frame.height, repeating: false)
         for tile in grid.rows.joined() {
             let output = try tiles.output(of: tile)
+            let found = output.logOdds
             for y in 0..<tile.height {
                 for x in 0..<tile.width {
-                    logOdds[tile.x + x, tile.y + y] = output.logOdds[x, y]
-                    hematoxylin[tile.x + x, tile.y + y] = output.hematoxylin[x, y]
+                    logOdds[tile.x + x, tile.y + y] = found[x, y]
+                    hematoxylin[tile.x + x, tile.y + y] = output.detail.hematoxylin[x, y]
                     covered[tile.x + x, tile.y + y] = true
                 }
             }

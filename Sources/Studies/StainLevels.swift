@@ -1,4 +1,5 @@
 internal import Foundation
+internal import TiledPrediction
 internal import Lymphocytes
 internal import Raster
 internal import WholeSlide

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import TiledPrediction
 import Terminal
 import LabelSuperResolution
 import Lymphocytes

@@ -1,4 +1,5 @@
 import Foundation
+import TiledPrediction
 import Terminal
 import Lymphocytes
 

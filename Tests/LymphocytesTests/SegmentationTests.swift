@@ -4,6 +4,7 @@ import LabelSuperResolution
 import Raster
 import ResultStore
 import Testing
+import TiledPrediction
 import WholeSlide
 
 @testable import Lymphocytes
@@ -45,7 +46,7 @@ struct SegmentationTests {
             let model = try PhantomFixture.model(widths: widths, folder: folder)
             let slide = try Slide(slide)
             let frame = try WorkingFrame(slide: slide, scale: slide.scale(), micronsPerPixel: 0.5)
-            let tiles = ProbabilityTiles(reader: WorkingReader(slide: slide, frame: frame), model: model)
+            let tiles = TilePredictor(WorkingReader(slide: slide, frame: frame), model: model)
             let whole = try tiles.output(
                 of: TileGrid.Tile(column: 0, row: 0, x: 0, y: 0, width: frame.width, height: frame.height)
             ).logOdds

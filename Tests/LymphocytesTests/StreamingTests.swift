@@ -3,6 +3,7 @@ import GraticuleTesting
 import Raster
 import ResultStore
 import Testing
+import TiledPrediction
 import WholeSlide
 
 @testable import Lymphocytes

@@ -13,14 +13,6 @@ struct FrameTests {
         #expect(near.level0PerPixel == 2, "rounding in a vendor's mpp is no resampling")
     }
 
-    @Test func tilesCoverTheSlideOnce() {
-        let frame = WorkingFrame(micronsPerPixel: 0.5, level0PerPixel: 1, level0Width: 1100, level0Height: 700)
-        let grid = TileGrid(frame: frame, side: 512, tissue: nil)
-        #expect(grid.rows.count == 2 && grid.columns == 3 && grid.tileCount == 6)
-        #expect(grid.rows.joined().reduce(0) { $0 + $1.width * $1.height } == 1100 * 700)
-        #expect(grid.rows[1][2].width == 76 && grid.rows[1][2].height == 188)
-    }
-
     @Test func aSlideNamedTwiceIsListedOnceAndAMissingPathIsNamed() {
         let folder = PhantomFixture.folder
         let again = folder.appendingPathComponent("phantom-1.svs")

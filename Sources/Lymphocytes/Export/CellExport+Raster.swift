@@ -1,4 +1,5 @@
 internal import Foundation
+internal import TiledPrediction
 internal import LabelSuperResolution
 internal import Raster
 internal import ResultStore
@@ -60,16 +61,20 @@ extension CellExport {
         let ground = try ground()
         let looked = Set(
             try store.tiles(run: run.id).map { SIMD2(Int(frame.working($0.x)), Int(frame.working($0.y))) })
-        let grid = TileGrid(frame: frame, side: run.tileSide) { looked.contains(SIMD2($0.x, $0.y)) }
+        let grid = TileGrid(width: frame.width, height: frame.height, side: run.tileSide) {
+            looked.contains(SIMD2($0.x, $0.y))
+        }
         let file = try GrayPyramidTIFF(
             url, width: frame.width, height: frame.height, micronsPerPixel: workingMicrons, name: run.slide,
             reduction: .mean)
         let width = frame.width
         let pipeline = TilePipeline(
-            grid: grid, frame: frame,
-            tiles: ProbabilityTiles(reader: WorkingReader(slide: slide, frame: frame), model: model), firstRow: 0,
+            grid: grid, predictor: TilePredictor(WorkingReader(slide: slide, frame: frame), model: model), firstRow: 0,
             stop: StopRequest(),
-            makeBand: { ProbabilityBand(width: width, height: $0.count, y: $0.lowerBound, ground: ground) },
+            makeBand: {
+                ProbabilityBand<StainedRegionReader.Detail>(
+                    width: width, height: $0.count, y: $0.lowerBound, ground: ground)
+            },
             finishedTile: {})
         pipeline.start(threads: ProcessInfo.processInfo.activeProcessorCount)
         defer { pipeline.close() }

@@ -1,5 +1,6 @@
 internal import Foundation
 internal import ResultStore
+internal import TiledPrediction
 public import WholeSlide
 
 /// Segments many slides, several at once; a bad one costs only itself.

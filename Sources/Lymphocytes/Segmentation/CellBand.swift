@@ -2,6 +2,7 @@ internal import Foundation
 internal import Raster
 internal import ResultStore
 internal import Synchronization
+internal import TiledPrediction
 internal import WholeSlide
 
 /// One tile row across the slide: its lymphocyte pixels as runs with probability and haematoxylin, and the sums of the
@@ -34,13 +35,15 @@ final class CellBand: TileBand {
         state = Mutex(State(sums: [Int](repeating: 0, count: regions.count)))
     }
 
-    func place(_ output: ProbabilityTiles.Output, at tile: TileGrid.Tile) -> Double {
+    func place(
+        _ output: TileOutput<StainedRegionReader.Detail>, at tile: TileGrid.Tile
+    ) -> (meanProbability: Double, quality: TileQuality) {
         let columns = tile.x..<(tile.x + tile.width)
         let crossed = regions.indices.filter { regions[$0].columns.overlaps(columns) }
         var sums = [Int](repeating: 0, count: crossed.count)
         var runs = PixelRuns(x: tile.x)
         var onGround = [UInt8](repeating: 0, count: tile.width)
-        let mean = output.hematoxylin.values.withUnsafeBufferPointer { density in
+        let mean = output.detail.hematoxylin.values.withUnsafeBufferPointer { density in
             func take(_ row: Int, _ bytes: UnsafeBufferPointer<UInt8>) {
                 runs.appendRow(first: bytes, threshold: limit) { column in
                     let steps = density[row * tile.width + column] * CellOutliner.hematoxylinSteps
@@ -67,7 +70,7 @@ final class CellBand: TileBand {
             state.parts.append(runs)
             for (index, sum) in zip(crossed, sums) { state.sums[index] += sum }
         }
-        return mean
+        return (mean, output.detail.quality)
     }
 
     func markUnreadable(_ tile: TileGrid.Tile) {

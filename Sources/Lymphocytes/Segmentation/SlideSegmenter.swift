@@ -1,4 +1,5 @@
 public import Foundation
+public import TiledPrediction
 internal import LabelSuperResolution
 internal import Raster
 public import ResultStore
@@ -100,7 +101,7 @@ public struct SlideSegmenter: Sendable {
     /// The same for a slide of a folder, whose heatmap and tissue may lie in a folder of the same name.
     public func segment(_ file: SlideFile, modelID: Int64, progress: (Progress) -> Void) throws -> Outcome {
         let url = file.url
-        let clock = StageClock()
+        let clock = StageClock(stages: StageClock.Stage.segmentation)
         let slide = try Slide(url)
         let scale = try slide.scale(given: givenScale)
         let frame = try WorkingFrame(slide: slide, scale: scale, micronsPerPixel: model.description.micronsPerPixel)
@@ -121,7 +122,8 @@ public struct SlideSegmenter: Sendable {
             try TissueMask(slide: slide, scale: scale, source: source)
         }
         let ground = clock.time(.tissue) { tissue.ground(frame, side: Ground.standardSide) }
-        let grid = TileGrid(frame: frame, side: settings.tileSide, ground: ground)
+        let grid = TileGrid(
+            width: frame.width, height: frame.height, side: settings.tileSide, ground: ground)
         record.tissueSquareMillimeters = tissue.areaSquareMillimeters
         let run = try store.beginRun(
             slide: record, model: modelID,

@@ -2,6 +2,7 @@ internal import Foundation
 internal import Raster
 internal import ResultStore
 internal import Synchronization
+internal import TiledPrediction
 internal import WholeSlide
 
 /// The tile rows of one slide from the first open one on: threads compute tiles, and this one closes cells and stores them,
@@ -54,9 +55,9 @@ struct SlideWork {
         let regions = regions
         let (threshold, ground) = (segmenter.settings.threshold, ground)
         let pipeline = TilePipeline(
-            grid: grid, frame: frame,
-            tiles: ProbabilityTiles(
-                reader: WorkingReader(slide: slide, frame: frame), model: segmenter.model, clock: clock),
+            grid: grid,
+            predictor: TilePredictor(
+                WorkingReader(slide: slide, frame: frame), model: segmenter.model, clock: clock),
             firstRow: run.nextTileRow, stop: segmenter.stop,
             makeBand: { CellBand(rows: $0, threshold: threshold, regions: regions.crossing($0), ground: ground) },
             finishedTile: { counter.add() })
@@ -97,7 +98,9 @@ struct SlideWork {
     }
 
     /// Closes the cells of a row and stores it.
-    private mutating func store(_ row: TilePipeline<CellBand>.Row, components: inout StreamingComponents) throws {
+    private mutating func store(
+        _ row: TilePipeline<StainedRegionReader, CellBand>.Row, components: inout StreamingComponents
+    ) throws {
         let isLast = row.index == grid.rows.count - 1
         let closed = clock.time(.components) {
             var closed =
@@ -141,7 +144,7 @@ struct SlideWork {
     /// Components below which a second thread is not worth its start.
     private static let leastShare = 64
 
-    private func record(_ result: TileResult) -> TileRecord {
+    private func record(_ result: TilePipeline<StainedRegionReader, CellBand>.Result) -> TileRecord {
         let tile = result.tile
         var record = TileRecord(
             row: tile.row, column: tile.column, level0X: frame.level0(Double(tile.x)),

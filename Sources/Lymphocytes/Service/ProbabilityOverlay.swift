@@ -1,4 +1,5 @@
 public import Foundation
+internal import TiledPrediction
 internal import LabelSuperResolution
 internal import Raster
 public import ResultStore
@@ -46,8 +47,8 @@ public struct ProbabilityOverlay: Sendable {
                 slide: pyramid.slide, scale: scale, micronsPerPixel: model.description.micronsPerPixel)
             let tile = RegionPrediction.tile(
                 working, grid: model.network.gridMultiple, x: left, y: top, width: width, height: height)
-            let output = try ProbabilityTiles(
-                reader: WorkingReader(slide: pyramid.slide, frame: working), model: model
+            let output = try TilePredictor(
+                WorkingReader(slide: pyramid.slide, frame: working), model: model
             ).output(of: tile)
             var bytes = [UInt8](repeating: 0, count: tile.width * tile.height)
             _ = ProbabilityByte.rows(of: output.logOdds) { row, values in

@@ -1,4 +1,5 @@
 internal import Foundation
+internal import TiledPrediction
 internal import LabelSuperResolution
 internal import Raster
 public import ResultStore
@@ -44,11 +45,11 @@ public struct RegionPrediction: Sendable {
         }
         let tile = RegionPrediction.tile(
             frame, grid: model.network.gridMultiple, x: x, y: y, width: side, height: side)
-        let output = try ProbabilityTiles(reader: WorkingReader(slide: slide, frame: frame), model: model)
+        let output = try TilePredictor(WorkingReader(slide: slide, frame: frame), model: model)
             .output(of: tile)
         let rows = tile.y..<(tile.y + tile.height)
         let band = CellBand(rows: rows, threshold: threshold ?? model.threshold, regions: [])
-        meanProbability = band.place(output, at: tile)
+        meanProbability = band.place(output, at: tile).meanProbability
         var components = StreamingComponents(firstRow: tile.y)
         let closed = band.append(to: &components) + components.finish()
         let outliner = CellOutliner(frame: frame)

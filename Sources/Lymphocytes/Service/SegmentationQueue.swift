@@ -1,4 +1,5 @@
 public import Foundation
+internal import TiledPrediction
 internal import LabelSuperResolution
 public import ResultStore
 internal import Synchronization

@@ -1,29 +1,31 @@
 internal import Foundation
-internal import WholeSlide
 
-/// What came of a tile: its mean probability and quality, or why it could not be read.
-struct TileResult {
-    let tile: TileGrid.Tile
-    let result: Result<(meanProbability: Double, quality: TileQuality), SlideError>
+/// What is left of a tile: what its band says of it, or why it could not be read.
+public struct TileResult<Summary: Sendable, Failure: Error>: Sendable {
+    public let tile: TileGrid.Tile
+    public let result: Result<Summary, Failure>
 }
 
-/// Works on the tiles of a slide with several threads and hands over finished tile rows in order.
+/// Works on the tiles of an image with several threads and hands over finished tile rows in order.
 ///
 /// Reading and inference of different tiles overlap, and both overlap with what the caller does with a finished row. No
 /// more than `rowsAhead` rows are begun beyond the one that the caller waits for: that bounds the memory.
 ///
 /// `@unchecked Sendable`: all mutable state is under `condition`.
-final class TilePipeline<Band: TileBand>: @unchecked Sendable {
+public final class TilePipeline<Reader: RegionReader, Band: TileBand>: @unchecked Sendable
+where Band.Detail == Reader.Detail {
+    public typealias Result = TileResult<Band.Summary, Reader.Failure>
+
     /// A finished tile row.
-    struct Row {
-        let index: Int
-        let band: Band
-        let tiles: [TileResult]
+    public struct Row {
+        public let index: Int
+        public let band: Band
+        public let tiles: [Result]
     }
 
     private struct Work {
         let band: Band
-        var results: [TileResult?]
+        var results: [Result?]
         var open: Int
     }
 
@@ -31,8 +33,7 @@ final class TilePipeline<Band: TileBand>: @unchecked Sendable {
     private let rowsAhead = 2
 
     private let grid: TileGrid
-    private let frame: WorkingFrame
-    private let tiles: ProbabilityTiles
+    private let predictor: TilePredictor<Reader>
     private let stop: StopRequest
     private let makeBand: @Sendable (Range<Int>) -> Band
     private let finishedTile: @Sendable () -> Void
@@ -50,13 +51,12 @@ final class TilePipeline<Band: TileBand>: @unchecked Sendable {
     ///   - firstRow: where to begin.
     ///   - makeBand: makes what keeps a tile row's output, given its working rows.
     ///   - finishedTile: called after each tile, from several threads.
-    init(
-        grid: TileGrid, frame: WorkingFrame, tiles: ProbabilityTiles, firstRow: Int, stop: StopRequest,
+    public init(
+        grid: TileGrid, predictor: TilePredictor<Reader>, firstRow: Int, stop: StopRequest,
         makeBand: @escaping @Sendable (Range<Int>) -> Band, finishedTile: @escaping @Sendable () -> Void
     ) {
         self.grid = grid
-        self.frame = frame
-        self.tiles = tiles
+        self.predictor = predictor
         self.stop = stop
         self.makeBand = makeBand
         self.finishedTile = finishedTile
@@ -65,7 +65,7 @@ final class TilePipeline<Band: TileBand>: @unchecked Sendable {
     }
 
     /// Starts the threads; ``close()`` must follow.
-    func start(threads count: Int) {
+    public func start(threads count: Int) {
         condition.withLock { threads = count }
         for _ in 0..<count {
             let thread = Thread { [self] in
@@ -80,7 +80,7 @@ final class TilePipeline<Band: TileBand>: @unchecked Sendable {
         }
     }
 
-    enum Next {
+    public enum Next {
         case row(Row)
         /// Nothing new for a while.
         case waiting
@@ -91,7 +91,7 @@ final class TilePipeline<Band: TileBand>: @unchecked Sendable {
     /// The next row in order; it waits a fifth of a second at most.
     ///
     /// - Throws: what no single tile is to blame for.
-    func next() throws -> Next {
+    public func next() throws -> Next {
         try condition.withLock {
             let deadline = Date().addingTimeInterval(0.2)
             while true {
@@ -111,7 +111,7 @@ final class TilePipeline<Band: TileBand>: @unchecked Sendable {
     }
 
     /// Ends the threads, and waits until each has finished its tile.
-    func close() {
+    public func close() {
         condition.withLock {
             isEnding = true
             condition.broadcast()
@@ -134,8 +134,8 @@ final class TilePipeline<Band: TileBand>: @unchecked Sendable {
                     let count = grid.rows[row].count
                     let y = row * grid.side
                     work[row] = Work(
-                        band: makeBand(y..<min(y + grid.side, frame.height)),
-                        results: [TileResult?](repeating: nil, count: count), open: count)
+                        band: makeBand(y..<min(y + grid.side, predictor.reader.height)),
+                        results: [Result?](repeating: nil, count: count), open: count)
                     if count == 0 {
                         nextRow += 1
                         condition.broadcast()
@@ -157,12 +157,11 @@ final class TilePipeline<Band: TileBand>: @unchecked Sendable {
         let tile = grid.rows[row][index]
         guard let band = condition.withLock({ work[row]?.band }) else { return }
         do {
-            let result: Result<(meanProbability: Double, quality: TileQuality), SlideError>
+            let result: Swift.Result<Band.Summary, Reader.Failure>
             do {
-                let output = try tiles.output(of: tile)
-                let mean = (tiles.clock ?? StageClock()).time(.place) { band.place(output, at: tile) }
-                result = .success((mean, output.quality))
-            } catch let error as SlideError {
+                let output = try predictor.output(of: tile)
+                result = .success(predictor.clock.time(.place) { band.place(output, at: tile) })
+            } catch let error as Reader.Failure {
                 band.markUnreadable(tile)
                 result = .failure(error)
             }

@@ -1,18 +1,22 @@
 internal import Foundation
-internal import Raster
-internal import WholeSlide
+public import Raster
 
 /// What a tile row keeps of its tiles' output. Tiles are placed from several threads at once.
-protocol TileBand: AnyObject, Sendable {
-    /// Puts a tile's output in its place and returns its mean probability.
-    func place(_ output: ProbabilityTiles.Output, at tile: TileGrid.Tile) -> Double
+public protocol TileBand: AnyObject, Sendable {
+    /// What the reader keeps of a tile's pixels; see ``RegionReader``.
+    associatedtype Detail: Sendable
+    /// What is told of a tile once it has its place.
+    associatedtype Summary: Sendable
+
+    /// Puts a tile's output in its place.
+    func place(_ output: TileOutput<Detail>, at tile: TileGrid.Tile) -> Summary
 
     /// A tile of the band could not be read.
     func markUnreadable(_ tile: TileGrid.Tile)
 }
 
 /// Probabilities as bytes.
-enum ProbabilityByte {
+public enum ProbabilityByte {
     /// Probability · 255 by log-odds from −8 to 8 in steps of 1/128.
     private static let table: [UInt8] = (0...2048).map { step in
         UInt8((255 / (1 + exp(8 - Float(step) / 128))).rounded())
@@ -23,7 +27,7 @@ enum ProbabilityByte {
     /// - Parameters:
     ///   - take: called for each row from the top with its number and bytes, which are good during the call only.
     /// - Returns: the mean probability.
-    static func rows(
+    public static func rows(
         of logOdds: Plane<Float>, take: (_ row: Int, _ bytes: UnsafeBufferPointer<UInt8>) -> Void
     ) -> Double {
         var sum = 0
@@ -48,18 +52,18 @@ enum ProbabilityByte {
     }
 }
 
-/// One tile row across the slide, a byte each pixel: for maps of the probability.
+/// One tile row across the image, a byte each pixel: for maps of the probability.
 ///
 /// `@unchecked Sendable`: tiles lie side by side, so each thread writes bytes that no other touches, and they are read only
 /// after all have been placed.
-final class ProbabilityBand: TileBand, @unchecked Sendable {
+public final class ProbabilityBand<Detail: Sendable>: TileBand, @unchecked Sendable {
     private let width: Int
     private let y: Int
     private let ground: Ground?
     private let bytes: UnsafeMutableBufferPointer<UInt8>
 
     /// - Parameter ground: beyond it pixels are 0; nil for everywhere.
-    init(width: Int, height: Int, y: Int, ground: Ground? = nil) {
+    public init(width: Int, height: Int, y: Int, ground: Ground? = nil) {
         self.width = width
         self.ground = ground
         self.y = y
@@ -72,9 +76,10 @@ final class ProbabilityBand: TileBand, @unchecked Sendable {
     deinit { free(bytes.baseAddress) }
 
     /// Probability · 255 of every pixel, row by row.
-    var probabilities: UnsafeBufferPointer<UInt8> { UnsafeBufferPointer(bytes) }
+    public var probabilities: UnsafeBufferPointer<UInt8> { UnsafeBufferPointer(bytes) }
 
-    func place(_ output: ProbabilityTiles.Output, at tile: TileGrid.Tile) -> Double {
+    /// - Returns: the mean probability.
+    public func place(_ output: TileOutput<Detail>, at tile: TileGrid.Tile) -> Double {
         ProbabilityByte.rows(of: output.logOdds) { row, values in
             let columns = tile.x..<(tile.x + values.count)
             for span in ground?.spans(row: tile.y + row, columns: columns) ?? [columns] {
@@ -86,5 +91,5 @@ final class ProbabilityBand: TileBand, @unchecked Sendable {
         }
     }
 
-    func markUnreadable(_ tile: TileGrid.Tile) {}
+    public func markUnreadable(_ tile: TileGrid.Tile) {}
 }

@@ -1,7 +1,6 @@
 public import Foundation
-public import Raster
 
-/// Where on a slide a network is asked, and where that is tissue, as squares of working pixels.
+/// Where on an image a network is asked, and where that is what it is asked about (tissue, on a slide), as squares of its pixels.
 ///
 /// The squares are those of the smallest tile, so that results do not depend on how large tiles are.
 public struct Ground: Equatable, Sendable {
@@ -26,7 +25,7 @@ public struct Ground: Equatable, Sendable {
     }
 
     /// Whether any square that meets a rectangle of working pixels is looked at.
-    func isLooked(columns: Range<Int>, rows: Range<Int>) -> Bool {
+    public func isLooked(columns: Range<Int>, rows: Range<Int>) -> Bool {
         squares(rows, looked.height).contains { row in
             squares(columns, looked.width).contains { looked[$0, row] }
         }
