@@ -47,7 +47,7 @@ static inline int graticule_tiff_bits(TIFF *tiff) {
 
 /// A tag of one 16- or 32-bit number; 0 where it is not there.
 static inline int64_t graticule_tiff_number(TIFF *tiff, uint32_t tag) {
-    if (tag == TIFFTAG_COMPRESSION) {
+    if (tag == TIFFTAG_COMPRESSION || tag == TIFFTAG_ORIENTATION) {
         uint16_t value = 0;
         return TIFFGetFieldDefaulted(tiff, tag, &value) ? value : 0;
     }

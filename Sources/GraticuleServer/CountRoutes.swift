@@ -81,7 +81,8 @@ extension GraticuleService {
         }
         router.post("/api/count") { request, _ in
             try needsWriting()
-            let new = try await JSONBody.decode(NewCount.self, from: request)
+            let new = try await JSONBody.decode(
+                NewCount.self, from: request, keys: ["slide", "x", "y", "points", "by"])
             let entry = try library.entry(id: new.slide)
             let seed = try request.integer("seed", in: 1...100) ?? 1
             let by = new.by.trimmingCharacters(in: .whitespacesAndNewlines)

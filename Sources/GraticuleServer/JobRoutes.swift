@@ -27,7 +27,7 @@ extension GraticuleService {
         }
         router.post("/api/jobs") { request, _ in
             try needsWriting()
-            let wanted = try await JSONBody.decode(NewJob.self, from: request)
+            let wanted = try await JSONBody.decode(NewJob.self, from: request, keys: ["slides", "model"])
             guard (1...GraticuleService.mostSlides).contains(wanted.slides.count) else {
                 throw HTTPError(
                     .badRequest, message: "a job has between 1 and \(GraticuleService.mostSlides) slides")

@@ -27,7 +27,8 @@ extension GraticuleService {
 
     func addPrediction(to router: Router<Context>) {
         router.post("/api/predict") { request, _ in
-            let place = try await JSONBody.decode(Place.self, from: request)
+            let place = try await JSONBody.decode(
+                Place.self, from: request, keys: ["slide", "x", "y", "size", "model"])
             let entry = try library.entry(id: place.slide)
             let start = Date()
             // A slide that does not answer must not hold the network's one thread.

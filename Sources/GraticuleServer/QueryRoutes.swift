@@ -20,7 +20,7 @@ extension GraticuleService {
             }
             let answer = try await GraticuleService.whileConnected(request) { body in
                 let question = try JSONBody.decode(
-                    Question.self, from: try await body.collect(upTo: JSONBody.mostBytes))
+                    Question.self, from: try await body.collect(upTo: JSONBody.mostBytes), keys: ["sql"])
                 return try await queries.answer(question.sql)
             }
             var response = JSONBody.response(

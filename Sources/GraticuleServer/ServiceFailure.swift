@@ -65,17 +65,32 @@ enum JSONBody {
     }
 
     /// Decodes a request's body.
-    static func decode<Value: Decodable>(_ type: Value.Type, from request: Request) async throws -> Value {
+    /// - Parameter keys: the fields that a request may have.
+    static func decode<Value: Decodable>(
+        _ type: Value.Type, from request: Request, keys: Set<String>? = nil
+    ) async throws -> Value {
         if let length = request.headers[.contentLength].flatMap(Int.init), length > mostBytes {
             throw HTTPError(.contentTooLarge, message: "the request is larger than \(mostBytes) bytes")
         }
-        return try decode(type, from: try await request.body.collect(upTo: mostBytes))
+        return try decode(type, from: try await request.body.collect(upTo: mostBytes), keys: keys)
     }
 
-    static func decode<Value: Decodable>(_ type: Value.Type, from buffer: ByteBuffer) throws -> Value {
+    static func decode<Value: Decodable>(
+        _ type: Value.Type, from buffer: ByteBuffer, keys: Set<String>? = nil
+    ) throws -> Value {
+        let data = Data(buffer.readableBytesView)
         let decoder = JSONDecoder()
         decoder.keyDecodingStrategy = .convertFromSnakeCase
-        return try decoder.decode(type, from: Data(buffer.readableBytesView))
+        let value = try decoder.decode(type, from: data)
+        // A misspelt field would be taken for one that is left out.
+        let given = (try? JSONSerialization.jsonObject(with: data) as? [String: Any])?.keys.sorted() ?? []
+        if let keys, let unknown = given.first(where: { !keys.contains($0) }) {
+            throw HTTPError(
+                .badRequest,
+                message: "there is no field '\(unknown.prefix(60))': there are \(keys.sorted().joined(separator: ", "))"
+            )
+        }
+        return value
     }
 }
 

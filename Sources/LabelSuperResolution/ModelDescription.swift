@@ -31,6 +31,11 @@ public struct ModelDescription: Codable, Sendable {
     /// Versions of the programs that made it.
     public var versions: [String: String]
 
+    enum CodingKeys: String, CodingKey {
+        case format, architecture, members, labels, inputEncoding, micronsPerPixel, priors, training, slides, steps
+        case temperature, threshold, validation, quantizations, versions
+    }
+
     /// What was used of one slide.
     public struct TrainingSlide: Codable, Equatable, Sendable {
         public var name: String

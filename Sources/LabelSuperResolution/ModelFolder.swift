@@ -73,11 +73,22 @@ public struct ModelFolder: Sendable {
         }
         do {
             let model = try JSONDecoder().decode(ModelDescription.self, from: data)
-            guard model.architecture.isPossible, (1...64).contains(model.members), model.micronsPerPixel > 0.01,
-                model.micronsPerPixel < 100, model.temperature > 0.01, model.temperature < 100,
-                model.threshold.map({ $0 > 0 && $0 < 1 }) ?? true,
-                model.labels.count == model.architecture.labels, model.priors.labels == model.labels
-            else { throw MethodError(.model, "\(description.path) describes an impossible network") }
+            if let unknown = ModelFolder.unknownKey(data) {
+                throw MethodError(
+                    .model, "\(description.path) is no model description of this version: '\(unknown)' is not known")
+            }
+            let checks: [(key: String, isPossible: Bool)] = [
+                ("architecture", model.architecture.isPossible), ("members", (1...64).contains(model.members)),
+                ("micronsPerPixel", (0.05...100).contains(model.micronsPerPixel)),
+                ("temperature", model.temperature > 0.01 && model.temperature < 100),
+                ("threshold", model.threshold.map { $0 > 0 && $0 < 1 } ?? true),
+                ("labels", model.labels.count == model.architecture.labels && model.priors.labels == model.labels),
+            ]
+            if let wrong = checks.first(where: { !$0.isPossible }) {
+                throw MethodError(
+                    .model,
+                    "\(description.path) describes an impossible network: '\(wrong.key)' has an impossible value")
+            }
             try model.priors.validate(description.path)
             for quantization in model.quantizations ?? [] {
                 guard quantization.isPossible(for: model.architecture) else {
@@ -97,6 +108,12 @@ public struct ModelFolder: Sendable {
         } catch {
             throw MethodError(.model, "\(description.path) \(ModelFolder.reason(error))")
         }
+    }
+
+    /// A key that is none of a description: a misspelt one would be taken for one that is left out.
+    private static func unknownKey(_ data: Data) -> String? {
+        let keys = (try? JSONSerialization.jsonObject(with: data) as? [String: Any])?.keys.sorted() ?? []
+        return keys.first { ModelDescription.CodingKeys(stringValue: $0) == nil }
     }
 
     /// What is wrong with a description, by the key that is.

@@ -9,16 +9,24 @@ public struct CellEvaluation: Sendable {
 
     /// Reads a table of true cells (slide, x, y, type), and keeps those of the given types.
     ///
+    /// - Parameter others: gets the types that are not wanted, with their numbers.
     /// - Returns: the places by slide; a slide of which no cell is of these types has none.
-    public static func readTruth(_ url: URL, types: Set<String>) throws -> [String: [Point]] {
+    /// - Throws: where the table is malformed, a type is missing, or none is wanted.
+    public static func readTruth(
+        _ url: URL, types: Set<String>, others: (_ counts: [String: Int]) -> Void = { _ in }
+    ) throws -> [String: [Point]] {
         var truth: [String: [Point]] = [:]
+        var counts: [String: Int] = [:]
         try CSVTable.read(url, requiring: ["slide", "x", "y", "type"]) { row in
             let slide = try row.text("slide").precomposedStringWithCanonicalMapping
             let point = (x: try row.number("x"), y: try row.number("y"))
             guard abs(point.x) < 1e8, abs(point.y) < 1e8 else {
                 throw WorkError(.input, "\(url.path) line \(row.line): (\(point.x), \(point.y)) is no place on a slide")
             }
-            let isTrue = types.contains(try row.text("type").trimmingCharacters(in: .whitespaces).lowercased())
+            let type = try row.text("type").trimmingCharacters(in: .whitespaces)
+            guard !type.isEmpty else { throw WorkError(.input, "\(url.path) line \(row.line): the type is missing") }
+            let isTrue = types.contains(type.lowercased())
+            if !isTrue, counts.count < 1000 || counts[type] != nil { counts[type, default: 0] += 1 }
             truth[slide, default: []] += isTrue ? [point] : []
         }
         guard truth.values.contains(where: { !$0.isEmpty }) else {
@@ -27,6 +35,7 @@ public struct CellEvaluation: Sendable {
                 "\(url.path) has no cell of type \(types.sorted().joined(separator: ", ")): name the types with --types"
             )
         }
+        others(counts)
         return truth
     }
 

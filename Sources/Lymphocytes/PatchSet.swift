@@ -47,11 +47,38 @@ public struct PatchSet: Sendable {
         } else {
             (patches, others) = try PatchSet.readFolders(folder, givenScale: givenScale)
         }
+        try PatchSet.check(patches, folder: folder)
         guard patches.contains(where: \.isLymphocyte), patches.contains(where: { !$0.isLymphocyte }) else {
             throw WorkError(
                 .input,
                 "patch set \(folder.path) needs lymphocytes and others; labels that mean lymphocyte: "
                     + PatchSet.positiveLabels.sorted().joined(separator: ", "))
+        }
+    }
+
+    /// How many patches have each label.
+    public var labels: [(label: String, count: Int, isLymphocyte: Bool)] {
+        Dictionary(grouping: patches, by: \.label).map { ($0.key, $0.value.count, $0.value[0].isLymphocyte) }
+            .sorted { $0.label < $1.label }
+    }
+
+    /// A label that is a number is 0 or 1, however it is written.
+    private static func isPositive(_ label: String) -> Bool {
+        if let number = Double(label) { return number == 1 }
+        return positiveLabels.contains(label.lowercased())
+    }
+
+    private static func check(_ patches: [Patch], folder: URL) throws(WorkError) {
+        let numbers = Set(patches.map(\.label).filter { Double($0) != nil })
+        if let unknown = numbers.sorted().first(where: { ![0, 1].contains(Double($0)) }) {
+            throw WorkError(
+                .input,
+                "patch set \(folder.path) has the label \(unknown): numbers are 0 (other) and 1 (lymphocyte); else use names"
+            )
+        }
+        var seen = Set<String>()
+        for patch in patches where !seen.insert(patch.file).inserted {
+            throw WorkError(.input, "patch set \(folder.path) lists \(patch.file) twice")
         }
     }
 
@@ -80,7 +107,7 @@ public struct PatchSet: Sendable {
             }
             patches.append(
                 Patch(
-                    file: file, label: label, isLymphocyte: positiveLabels.contains(label.lowercased()),
+                    file: file, label: label, isLymphocyte: isPositive(label),
                     micronsPerPixel: scale,
                     source: row.has("slide")
                         ? try row.text("slide") : row.has("source") ? try row.text("source") : nil))
@@ -117,7 +144,7 @@ public struct PatchSet: Sendable {
         let read = patches.map {
             Patch(
                 file: $1, label: $0,
-                isLymphocyte: positiveLabels.contains($0.trimmingCharacters(in: .whitespaces).lowercased()),
+                isLymphocyte: isPositive($0.trimmingCharacters(in: .whitespaces)),
                 micronsPerPixel: givenScale, source: nil)
         }
         return (read, others)

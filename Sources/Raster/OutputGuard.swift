@@ -12,6 +12,7 @@ public enum OutputGuard {
     ///   - isResults: whether the output is a results file that is added to.
     /// - Throws: ``RasterError`` that names the file.
     public static func check(_ output: URL, inputs: [URL], isResults: Bool = false) throws(RasterError) {
+        try checkPlace(output)
         guard let target = Identity(output) else { return }
         for input in inputs {
             var files = [input]
@@ -36,6 +37,16 @@ public enum OutputGuard {
         guard !slideExtensions.contains(output.pathExtension.lowercased()) else {
             throw RasterError(.unwritable, "\(output.path) is a slide: it would be replaced; give another output")
         }
+    }
+
+    /// A device or a pipe would be replaced by a file, or be waited for; a folder is no file.
+    private static func checkPlace(_ output: URL) throws(RasterError) {
+        var status = stat()
+        guard stat(output.path, &status) == 0, status.st_mode & S_IFMT != S_IFREG else { return }
+        let isFolder = status.st_mode & S_IFMT == S_IFDIR
+        throw RasterError(
+            .unwritable,
+            "\(output.path) is \(isFolder ? "a folder" : "no regular file"): give the name of a file to write")
     }
 
     /// Formats of scanners, which nothing here writes.

@@ -112,6 +112,7 @@ public enum PNG {
             let reason = withUnsafeBytes(of: &reader.message) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
             return RasterError(.unreadable, "cannot read PNG \(url.path): \(reason)")
         }
+        try FileData.checkRegular(url)
         guard graticule_png_open(&reader, url.path, mostPixels) != 0 else { throw failure() }
         defer { graticule_png_close(&reader) }
         let (width, height, channels) = (Int(reader.width), Int(reader.height), Int(reader.channels))

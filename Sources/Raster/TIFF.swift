@@ -40,6 +40,7 @@ public enum TIFF {
         pixel: (_ index: Int, _ value: UInt32) -> Void
     ) throws(RasterError) {
         graticule_tiff_install_handlers()
+        try FileData.checkRegular(url)
         func failure(_ reason: String? = nil) -> RasterError {
             RasterError(
                 .unreadable, "cannot read TIFF \(url.path): \(reason ?? String(cString: graticule_tiff_error()))")
@@ -54,6 +55,11 @@ public enum TIFF {
         // The RGBA interface keeps the high byte only: small values of a 16-bit mask would all become 0.
         guard graticule_tiff_bits(tiff) <= 8 else {
             throw failure("it has \(graticule_tiff_bits(tiff)) bits a sample, 8 are the most")
+        }
+        // libtiff turns the pixels within each strip or tile instead of the image.
+        let orientation = number(tiff, TIFFTAG_ORIENTATION)
+        guard orientation <= 1 else {
+            throw failure("it is stored turned or mirrored (orientation \(orientation)): save it upright")
         }
         let isTiled = TIFFIsTiled(tiff) != 0
         let (stepX, stepY) =
@@ -99,6 +105,8 @@ public enum TIFF {
         public let tileHeight: Int
         /// Whether its pixels are kept by JPEG or JPEG 2000, which decode their tiles by themselves.
         public let isJPEG: Bool
+        /// 1, or 0 where it does not say, is upright; others are turned or mirrored.
+        public let orientation: Int
     }
 
     /// The images of a file, at most 256; none where it is no TIFF that libtiff opens.
@@ -117,7 +125,8 @@ public enum TIFF {
                     width: Int(width), height: Int(height),
                     tileWidth: isTiled ? number(tiff, TIFFTAG_TILEWIDTH) : 0,
                     tileHeight: isTiled ? number(tiff, TIFFTAG_TILELENGTH) : 0,
-                    isJPEG: [6, 7, 33003, 33004, 33005, 34712].contains(compression)))
+                    isJPEG: [6, 7, 33003, 33004, 33005, 34712].contains(compression),
+                    orientation: number(tiff, TIFFTAG_ORIENTATION)))
         } while pages.count < 256 && TIFFReadDirectory(tiff) != 0
         return pages
     }

@@ -95,6 +95,11 @@ public final class ResultStore: Sendable {
 
     /// SQLite would take a short or empty text file for a new database; only a missing or truly empty file is one.
     private static func checkHeader(_ url: URL) throws {
+        var status = stat()
+        guard stat(url.path, &status) == 0 else { return }
+        guard status.st_mode & S_IFMT == S_IFREG else {
+            throw StoreError(.foreign, "\(url.path) is no results file: it is no regular file")
+        }
         guard let handle = FileHandle(forReadingAtPath: url.path) else { return }
         defer { try? handle.close() }
         let header = try handle.read(upToCount: 16) ?? Data()

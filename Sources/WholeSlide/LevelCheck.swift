@@ -16,15 +16,16 @@ struct LevelCheck {
     private static let roundingPixels = 2.0
     /// The side of what is compared, in pixels of the level.
     private static let side = 32
-    /// Places that are looked at, of which those with most contrast are compared.
+    /// Places across and down that are compared.
     private static let places = 4
-    private static let compared = 2
     /// Pixels of the finer level that are read for a place at most: where a level is far coarser, a smaller part is compared.
     private static let mostFinePixels = 256
     /// Grey levels by which averages over an eighth of the side may differ, and the correlation that is wanted if they do:
     /// scanners sharpen levels and shift them by up to a pixel, but what is elsewhere on the slide agrees in neither.
     private static let mostDifference = 24.0
     private static let leastCorrelation = 0.5
+    /// Grey levels by which a place may be brighter or darker as a whole: no filter does that.
+    private static let mostOffset = 20.0
     /// Standard deviation of grey below which a place shows nothing to compare.
     private static let leastContrast = 6.0
 
@@ -32,7 +33,13 @@ struct LevelCheck {
     /// - Throws: ``SlideError`` where the full resolution is not to be trusted: nothing is left then.
     func result() throws(SlideError) -> (levels: [Slide.Level], leftOut: [String]) {
         guard let base = levels.first else { return ([], []) }
-        let pages = readsSmallTilesWrongly ? TIFF.pages(url) : []
+        let pages = TIFF.pages(url)
+        if let orientation = orientation(base, pages) {
+            throw SlideError(
+                .unopenable,
+                "cannot use slide \(url.path): its tiles are stored turned or mirrored (TIFF orientation \(orientation)): save it upright"
+            )
+        }
         if isSmallerThanItsTile(base, pages) {
             throw SlideError(
                 .unopenable,
@@ -44,7 +51,9 @@ struct LevelCheck {
         var leftOut: [String] = []
         for level in levels.dropFirst() {
             let reason: String?
-            if isSmallerThanItsTile(level, pages) {
+            if let orientation = orientation(level, pages) {
+                reason = "is stored turned or mirrored (TIFF orientation \(orientation))"
+            } else if isSmallerThanItsTile(level, pages) {
                 reason =
                     "is smaller than its lossless tile, which OpenSlide \(Slide.libraryVersion) reads as random pixels"
             } else if !hasShape(of: base, level) {
@@ -64,10 +73,18 @@ struct LevelCheck {
     private var readsSmallTilesWrongly: Bool { Slide.libraryVersion.hasPrefix("3.") }
 
     private func isSmallerThanItsTile(_ level: Slide.Level, _ pages: [TIFF.Page]) -> Bool {
-        pages.contains { page in
-            page.width == level.width && page.height == level.height && !page.isJPEG
-                && (page.tileWidth > page.width || page.tileHeight > page.height)
-        }
+        readsSmallTilesWrongly
+            && pages.contains { page in
+                page.width == level.width && page.height == level.height && !page.isJPEG
+                    && (page.tileWidth > page.width || page.tileHeight > page.height)
+            }
+    }
+
+    /// OpenSlide turns the pixels within each tile instead of the image.
+    ///
+    /// - Returns: how a level is stored; nil where it is upright.
+    private func orientation(_ level: Slide.Level, _ pages: [TIFF.Page]) -> Int? {
+        pages.first { $0.width == level.width && $0.height == level.height && $0.orientation > 1 }?.orientation
     }
 
     private func hasShape(of base: Slide.Level, _ level: Slide.Level) -> Bool {
@@ -85,39 +102,29 @@ struct LevelCheck {
         let side = max(
             4, min(LevelCheck.side, Int(Double(LevelCheck.mostFinePixels) / ratio), level.width, level.height))
         guard ratio * Double(side) <= 4 * Double(LevelCheck.mostFinePixels) else { return nil }
-        var places: [(x: Int, y: Int, image: RGBImage, contrast: Double)] = []
-        var unreadable = 0
+        let resampling = AreaResampling(scale: ratio)
+        var (bad, seen) = (0, 0)
         // On a lattice that is no multiple of anything: slides of fields have white lines between them.
         for index in 0..<(LevelCheck.places * LevelCheck.places) {
             let (column, row) = (index % LevelCheck.places, index / LevelCheck.places)
             let x = Int(Double(level.width - side) * (Double(column) + 0.37) / Double(LevelCheck.places))
             let y = Int(Double(level.height - side) * (Double(row) + 0.61) / Double(LevelCheck.places))
-            guard let image = read(level, x, y, side, side) else {
-                unreadable += 1
-                // Its handle has failed: nothing more can be read on it.
-                break
-            }
-            places.append((x, y, image, LevelCheck.deviation(LevelCheck.grey(image))))
-        }
-        // Tiles that cannot be decoded are noted when they are needed.
-        guard unreadable == 0 else { return nil }
-        let telling = places.sorted { $0.contrast > $1.contrast }.prefix(LevelCheck.compared)
-            .filter { $0.contrast >= LevelCheck.leastContrast }
-        guard !telling.isEmpty else { return nil }
-        let resampling = AreaResampling(scale: ratio)
-        var (bad, seen) = (0, 0)
-        for place in telling {
             let (columns, rows) = (
-                resampling.finePixels(start: place.x, count: side), resampling.finePixels(start: place.y, count: side)
+                resampling.finePixels(start: x, count: side), resampling.finePixels(start: y, count: side)
             )
-            guard let fine = read(finer, columns.lowerBound, rows.lowerBound, columns.count, rows.count) else {
-                return nil
-            }
-            let expected = resampling.resampled(fine, x: place.x, y: place.y, width: side, height: side)
+            // Tiles that cannot be decoded are noted when they are needed; nothing more can be read on a handle that failed.
+            guard let image = read(level, x, y, side, side),
+                let fine = read(finer, columns.lowerBound, rows.lowerBound, columns.count, rows.count)
+            else { return nil }
+            let expected = resampling.resampled(fine, x: x, y: y, width: side, height: side)
+            let contrast = max(
+                LevelCheck.deviation(LevelCheck.grey(image)), LevelCheck.deviation(LevelCheck.grey(expected)))
+            guard contrast >= LevelCheck.leastContrast else { continue }
             seen += 1
-            if LevelCheck.differ(place.image, expected) { bad += 1 }
+            if LevelCheck.differ(image, expected) { bad += 1 }
         }
-        return 2 * bad > seen ? "shows something else than the full resolution" : nil
+        // One place may lie on what the scanner joined anew; of a few it is much.
+        return bad > 1 || 2 * bad > seen ? "shows something else than the full resolution" : nil
     }
 
     private static func differ(_ a: RGBImage, _ b: RGBImage) -> Bool {
@@ -127,7 +134,7 @@ struct LevelCheck {
         let product = zip(a, b).reduce(0) { $0 + ($1.0 - meanA) * ($1.1 - meanB) } / Double(a.count)
         let deviations = deviation(a) * deviation(b)
         let correlation = deviations > 0 ? product / deviations : 0
-        return difference > mostDifference && correlation < leastCorrelation
+        return abs(meanA - meanB) > mostOffset || difference > mostDifference && correlation < leastCorrelation
             || correlation < 0.1 && difference > mostDifference / 2
     }
 

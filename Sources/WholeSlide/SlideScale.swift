@@ -65,6 +65,13 @@ extension Slide {
             .scale, "slide \(url.path) does not say how large its pixels are: give µm per pixel with --mpp")
     }
 
+    /// What is to be said of a scale that was given for a slide which states another.
+    public func note(on scale: SlideScale, given: Double?) -> String? {
+        guard let given, scale.source == .properties, abs(given / scale.micronsPerPixel - 1) > 0.01 else { return nil }
+        return String(
+            format: "it says itself that its pixels have %.4g µm: --mpp %.4g is not used", scale.micronsPerPixel, given)
+    }
+
     /// The scale of pixels of x × y µm.
     ///
     /// - Returns: nil where they are no sound squares and the user has given the scale instead.

@@ -40,7 +40,15 @@ struct EvaluateCellsCommand: ParsableCommand {
             throw StoreError(.missing, "there is no results file at \(results)")
         }
         let wanted = Set(types.split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces).lowercased() })
-        let cells = try CellEvaluation.readTruth(URL(fileURLWithPath: truth), types: wanted)
+        var others: [String: Int] = [:]
+        let cells = try CellEvaluation.readTruth(URL(fileURLWithPath: truth), types: wanted) { others = $0 }
+        if !others.isEmpty {
+            // A misspelt type would be one of these.
+            let named = others.sorted { ($1.value, $0.key) < ($0.value, $1.key) }.prefix(8)
+            Console.note(
+                "not counted as \(types): " + named.map { "\($0.value) of type '\($0.key)'" }.joined(separator: ", ")
+                    + (others.count > named.count ? ", …" : ""))
+        }
         // Where one may not write, the comparison is shown and not stored.
         let file = URL(fileURLWithPath: results)
         let isWritable = ResultStore.isWritable(file)

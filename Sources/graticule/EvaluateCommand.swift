@@ -57,6 +57,11 @@ struct EvaluateCommand: ParsableCommand {
         if let results, !isWritable {
             Console.note("\(results) cannot be written to: the scores are shown and not stored")
         }
+        if let roc, let reliability,
+            URL(fileURLWithPath: roc).standardizedFileURL == URL(fileURLWithPath: reliability).standardizedFileURL
+        {
+            throw ValidationError("--roc and --reliability are the same file.")
+        }
         let store = try isWritable ? results.map { try ResultStore(URL(fileURLWithPath: $0)) } : nil
         let line = ProgressLine()
         let evaluation = try PatchEvaluation(set, model: loaded, score: method) { done, all in
@@ -109,7 +114,13 @@ struct EvaluateCommand: ParsableCommand {
         func row(_ name: String, _ auc: AreaUnderCurve) -> String {
             String(format: "%@ AUC %.3f (95 %% interval %.3f–%.3f)", name, auc.value, auc.lower, auc.upper)
         }
-        print("\(set.name): \(evaluation.auc.positives) lymphocytes, \(evaluation.auc.negatives) others")
+        func labels(_ areLymphocytes: Bool) -> String {
+            let found = set.labels.filter { $0.isLymphocyte == areLymphocytes }
+            return found.prefix(6).map { "'\($0.label)'" }.joined(separator: ", ") + (found.count > 6 ? ", …" : "")
+        }
+        print(
+            "\(set.name): \(evaluation.auc.positives) lymphocytes (\(labels(true))), \(evaluation.auc.negatives) others (\(labels(false)))"
+        )
         print(row("model, \(score.padding(toLength: 8, withPad: " ", startingAt: 0))", evaluation.auc))
         print(row("darkness alone ", evaluation.darkness))
         print(String(format: "calibration error %.3f", evaluation.reliability.expectedCalibrationError))

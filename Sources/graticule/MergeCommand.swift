@@ -2,6 +2,7 @@ import ArgumentParser
 import Foundation
 import Terminal
 import ResultStore
+import WholeSlide
 
 struct MergeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -25,10 +26,7 @@ struct MergeCommand: ParsableCommand {
         var failures = 0
         for file in files {
             let source = URL(fileURLWithPath: file)
-            guard
-                source.standardizedFileURL.resolvingSymlinksInPath()
-                    != target.standardizedFileURL.resolvingSymlinksInPath()
-            else {
+            guard SlideFile(source).place != SlideFile(target).place else {
                 failures += 1
                 Console.error("\(file) is the output itself")
                 continue

@@ -244,8 +244,39 @@ struct CommandLineTests {
             let text = try String(contentsOf: description, encoding: .utf8)
             try Data(text.replacingOccurrences(of: "\"rgb+he\"", with: "\"naip\"").utf8).write(to: description)
             try fails(["segment", slide, "--model", model.path, "--results", "\(results.path)2"], "naip")
+            for (before, after, wanted) in [
+                ("\"threshold\"", "\"treshold\"", "is no model description of this version: 'treshold' is not known"),
+                ("\"steps\" : ", "\"steps\" : \"x\", \"steps2\" : ", "steps' has a value of another kind"),
+                ("\"temperature\" : ", "\"temperature\" : -", "'temperature' has an impossible value"),
+                (
+                    "\"micronsPerPixel\" : 0.5", "\"micronsPerPixel\" : 50",
+                    "says 'micronsPerPixel' 50.0: between 0.05 and 5.0"
+                ),
+            ] {
+                #expect(text.contains(before))
+                try Data(text.replacingOccurrences(of: before, with: after).utf8).write(to: description)
+                try fails(["segment", slide, "--model", model.path, "--results", "\(results.path)2"], wanted)
+            }
             try Data(text.prefix(text.count / 2).utf8).write(to: description)
             try fails(["segment", slide, "--model", model.path, "--results", "\(results.path)2"], "cut off")
+            try Data(text.utf8).write(to: description)
+            try fails(
+                ["segment", slide, "--model", model.path, "--results", "\(results.path)2", "--heatmaps", "/nowhere"],
+                "there is no folder of heatmaps at /nowhere")
+            let pipe = folder.appendingPathComponent("pipe").path
+            #expect(mkfifo(pipe, 0o600) == 0)
+            for command in [
+                ["query", pipe, "SELECT 1"], ["segment", slide, "--model", model.path, "--results", pipe],
+                ["export", pipe, "--slide", "x", "--format", "csv", "--output", "\(folder.path)/x.csv"],
+            ] { try fails(command, "is no regular file") }
+            // A scale that the slide states itself is taken, and that is said.
+            let scaled = try graticule(
+                "segment", slide, "--model", model.path, "--results", "\(results.path)2", "--mpp", "0.25")
+            #expect(
+                scaled.status == 0
+                    && (scaled.output + scaled.errors).contains(
+                        "it says itself that its pixels have 0.5 µm: --mpp 0.25 is not used")
+            )
         }
     }
 

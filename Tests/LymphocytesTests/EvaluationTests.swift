@@ -87,4 +87,35 @@ struct EvaluationTests {
             #expect("\(error)".contains(wanted), "\(error)")
         }
     }
+
+    @Test func labelsAndTypesThatMayMeanAnythingAreNamed() throws {
+        try TestFolders.withTemporary { folder in
+            func failure(_ rows: String) throws -> String {
+                try Data("file,label,mpp\n\(rows)".utf8).write(to: folder.appendingPathComponent("labels.csv"))
+                return try #require(throws: WorkError.self) { try PatchSet(folder, givenScale: nil) }.message
+            }
+            #expect(
+                try failure("a.png,1,0.5\nb.png,2,0.5\n")
+                    == "patch set \(folder.path) has the label 2: numbers are 0 (other) and 1 (lymphocyte); else use names"
+            )
+            #expect(
+                try failure("a.png,1,0.5\nb.png,0,0.5\na.png,0,0.5\n")
+                    == "patch set \(folder.path) lists a.png twice")
+            try Data("file,label,mpp\na.png,1.0,0.5\nb.png,0,0.5\nc.png,1,0.5\n".utf8)
+                .write(to: folder.appendingPathComponent("labels.csv"))
+            let set = try PatchSet(folder, givenScale: nil)
+            #expect(set.patches.map(\.isLymphocyte) == [true, false, true])
+            let truth = folder.appendingPathComponent("truth.csv")
+            try Data("slide,x,y,type\ns,1,1,lymphocyte\ns,2,2,\n".utf8).write(to: truth)
+            let error = try #require(throws: WorkError.self) {
+                try CellEvaluation.readTruth(truth, types: ["lymphocyte"])
+            }
+            #expect(error.message == "\(truth.path) line 3: the type is missing")
+            try Data("slide,x,y,type\ns,1,1,lymphocyte\ns,2,2,lymphocytn\ns,3,3,other\ns,4,4,other\n".utf8).write(
+                to: truth)
+            var others: [String: Int] = [:]
+            let cells = try CellEvaluation.readTruth(truth, types: ["lymphocyte"]) { others = $0 }
+            #expect(cells["s"]?.count == 1 && others == ["lymphocytn": 1, "other": 2])
+        }
+    }
 }

@@ -57,6 +57,22 @@ struct LevelCheckTests {
             ])
     }
 
+    /// What is blank or brighter in a part only would cost cells in silence.
+    @Test func aLevelThatIsBlankInPartOrBrighterIsLeftOut() throws {
+        let base = Slide.Level(width: 1000, height: 800, downsample: 1, number: 0)
+        let level = Slide.Level(width: 250, height: 200, downsample: 4, number: 1)
+        let whole = picture(250, 200, scale: 4)
+        var blank = whole
+        for y in 100..<200 { for x in 0..<250 { blank[x, y] = (245, 245, 245) } }
+        var bright = whole
+        bright.pixels = whole.pixels.map { UInt8(min(255, Int($0) + 40)) }
+        for wrong in [blank, bright] {
+            let found = try result([base, level], images: [picture(1000, 800, scale: 1), wrong])
+            #expect(found.levels == [base])
+            #expect(found.leftOut == ["level 1 of 250×200 px shows something else than the full resolution"])
+        }
+    }
+
     @Test(.enabled(if: TestFolders.shared != nil, "needs ../shared/data"))
     func realPyramidsKeepTheirLevels() throws {
         let data = try #require(TestFolders.shared)

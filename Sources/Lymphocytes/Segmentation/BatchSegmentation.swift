@@ -29,6 +29,7 @@ public struct BatchSegmentation: Sendable {
         _ slides: [SlideFile], progress: @Sendable (SlideSegmenter.Progress) -> Void,
         finished: @Sendable (Result) -> Void
     ) throws -> [Result] {
+        try segmenter.checkHeatmaps()
         let modelID = try segmenter.registerModel()
         let shared = Shared(count: slides.count)
         // Blocking C calls get threads of their own, not the cooperative pool.

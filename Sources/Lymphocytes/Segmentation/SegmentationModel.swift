@@ -1,6 +1,7 @@
 public import Foundation
 public import LabelSuperResolution
 public import Torch
+internal import WholeSlide
 
 /// A trained lymphocyte model, ready to run.
 public struct SegmentationModel: Sendable {
@@ -17,6 +18,12 @@ public struct SegmentationModel: Sendable {
     public init(_ folder: URL, device: Device = .cpu, engine: InferenceEngine = .automatic) throws {
         let files = ModelFolder(folder)
         let loaded = try files.load(device: device, engine: engine)
+        guard SlideScale.possible.contains(loaded.description.micronsPerPixel) else {
+            throw WorkError(
+                .model,
+                "\(files.description.path) says 'micronsPerPixel' \(loaded.description.micronsPerPixel): between "
+                    + "\(SlideScale.possible.lowerBound) and \(SlideScale.possible.upperBound) µm are possible")
+        }
         network = loaded.network
         description = loaded.description
         encoding = try InputEncoding(of: loaded.description)

@@ -79,6 +79,15 @@ public struct SlideSegmenter: Sendable {
         self.settings = settings
     }
 
+    /// - Throws: ``WorkError`` where the folder of heatmaps is none: every slide would go without.
+    func checkHeatmaps() throws(WorkError) {
+        var isFolder: ObjCBool = false
+        guard let heatmaps else { return }
+        guard FileManager.default.fileExists(atPath: heatmaps.path, isDirectory: &isFolder), isFolder.boolValue else {
+            throw WorkError(.input, "there is no folder of heatmaps at \(heatmaps.path)")
+        }
+    }
+
     /// Registers the model in the store.
     public func registerModel() throws -> Int64 {
         let text = String(decoding: try ModelFolder(model.folder).descriptionData(), as: UTF8.self)
@@ -112,7 +121,7 @@ public struct SlideSegmenter: Sendable {
         let text =
             "\(settings.text) engine=\(model.network.engineName) tissue=\(try identity(of: source)) "
             + "heatmap=\(regions.identity)"
-        let warning = self.warning(slide: slide, scale: scale, frame: frame, regions: regions)
+        let warning = self.warning(file: file, slide: slide, scale: scale, frame: frame, regions: regions)
         var record = self.record(slide, identity: content, scale: scale)
         if let done = try store.finishedRun(slide: record, model: modelID, settings: text) {
             try store.forgetFailure(path: url.path)
@@ -191,12 +200,14 @@ public struct SlideSegmenter: Sendable {
         case .everywhere: return "none"
         case .outlines(let file):
             var fingerprint = Fingerprint()
-            fingerprint.add(try Data(contentsOf: file))
+            fingerprint.add(try FileData.read(file, mostBytes: 1 << 28))
             return fingerprint.text
         }
     }
 
-    private func warning(slide: Slide, scale: SlideScale, frame: WorkingFrame, regions: RegionSums) -> String? {
+    private func warning(
+        file: SlideFile, slide: Slide, scale: SlideScale, frame: WorkingFrame, regions: RegionSums
+    ) -> String? {
         if scale.micronsPerPixel > WorkingFrame.warningFactor * frame.micronsPerPixel {
             return String(
                 format: "its pixels of %.2f µm are coarser than the network's %.2f µm; cells are unreliable",
@@ -205,7 +216,11 @@ public struct SlideSegmenter: Sendable {
         if let first = slide.leftOutLevels.first {
             return "\(first); it is left out" + (slide.leftOutLevels.count > 1 ? ", and others" : "")
         }
-        if let heatmaps, regions.records.isEmpty { return "no heatmap in \(heatmaps.path); no regions are stored" }
+        if let note = slide.note(on: scale, given: givenScale) { return note }
+        if let heatmaps, regions.records.isEmpty {
+            return "no heatmap in \(heatmaps.path) (looked for \(FilePairing(file, in: heatmaps).heatmapNames)); "
+                + "no regions are stored"
+        }
         return nil
     }
 }

@@ -252,6 +252,9 @@ public final class SegmentationQueue: Sendable {
                 throw error
             } catch {
                 failure = "\(error)"
+                if let file = sources.slide(slide.slide) {
+                    try store.noteFailure(file: file.relativePath, path: file.url.path, reason: "\(error)")
+                }
             }
             try store.finishJobSlide(slide.slide, job: job.id, failure: failure, note: note)
             done += 1

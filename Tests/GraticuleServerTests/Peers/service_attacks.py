@@ -100,6 +100,8 @@ with Service(program, folder) as service:
     refused(service, "POST", "/api/jobs", {"slides": [slide] * 20_000, "model": "small"})
     for job in ({"slides": [], "model": "small"}, {"slides": [slide], "model": "../models/small"}, {"slides": ["x"], "model": "small"}, {"slides": [slide, slide], "model": "small"}, {"slides": slide}):
         refused(service, "POST", "/api/jobs", job)
+    for field in ("threshold", "mpp", "Model"):
+        refused(service, "POST", "/api/jobs", {"slides": [slide], "model": "small", field: 1}, statuses=(400,))
     refused(service, "DELETE", "/api/jobs/1")
     refused(service, "GET", "/api/jobs/999999999999999999999999")
 
