@@ -133,7 +133,7 @@ public struct TileRecord: Sendable {
     public var pen: Double?
     public var fold: Double?
     public var sharpness: Double?
-    /// `pen`, `fold` or `blur`: the tile does not count for densities.
+    /// `pen`, `fold` or `blur` where the tile as a whole shows it; densities go by ``QualityRecord``.
     public var flag: String?
 
     public init(
@@ -154,6 +154,33 @@ public struct TileRecord: Sendable {
         self.fold = fold
         self.sharpness = sharpness
         self.flag = flag
+    }
+}
+
+/// What is added to a square in which quality is judged: counts of samples and sums over them.
+public struct QualityRecord: Sendable, Equatable {
+    /// Place in the grid of squares that begins at the slide's corner.
+    public var row: Int
+    public var column: Int
+    /// Sampled pixels, those of tissue and those of ink.
+    public var samples = 0
+    public var tissue = 0
+    public var pen = 0
+    /// Blocks of 16 µm, and those so dark that tissue lies on itself.
+    public var blocks = 0
+    public var darkBlocks = 0
+    /// Over the samples of tissue: differences to the neighbours, the grey value (sum of the channels) and its square.
+    public var contrast = 0.0
+    public var greySum = 0.0
+    public var greySquare = 0.0
+    public var tissueSquareMillimeters = 0.0
+    /// Cells whose centroid lies in the square.
+    public var cells = 0
+    public var cellAreaSquareMicrons = 0.0
+
+    public init(row: Int, column: Int) {
+        self.row = row
+        self.column = column
     }
 }
 

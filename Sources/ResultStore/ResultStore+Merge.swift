@@ -134,6 +134,10 @@ extension ResultStore {
                 "region",
                 "ordinal, level0_x, level0_y, level0_side, probability, class, prior_mean, prior_deviation, pixels, probability_sum"
             ),
+            (
+                "quality",
+                "square_row, square_column, level0_side, samples, tissue, pen, blocks, dark_blocks, contrast, grey_sum, grey_square, tissue_mm2, cells, cell_area_um2"
+            ),
             ("run_ground", "side, columns, rows, is_found, squares"),
             (
                 "cell_evaluation",

@@ -134,8 +134,12 @@ extension ResultStore {
     /// Stores a finished tile row with the cells that it closed, and where to go on: one transaction.
     ///
     /// - Throws: ``StoreError`` where the row before is not the last one stored: another process is at the same run.
+    ///
+    /// - Parameters:
+    ///   - quality: what the row adds to the squares of `qualitySide` level-0 px in which quality is judged.
     public func finishTileRow(
-        run: Int64, nextTileRow: Int, frontier: Data, tiles: [TileRecord], cells: [CellRecord], regionSums: [RegionSum]
+        run: Int64, nextTileRow: Int, frontier: Data, tiles: [TileRecord], cells: [CellRecord],
+        regionSums: [RegionSum], quality: [QualityRecord] = [], qualitySide: Double = 0
     ) throws(StoreError) {
         let path = url.path
         try write { db in
@@ -154,6 +158,7 @@ extension ResultStore {
             }
             try ResultStore.insert(cells, run: run, db)
             try ResultStore.addToTiles(cells, run: run, db)
+            try ResultStore.add(quality, side: qualitySide, run: run, db)
             let addToRegion = try db.cachedStatement(
                 sql: """
                     UPDATE region SET pixels = pixels + ?, probability_sum = probability_sum + ?
@@ -171,6 +176,37 @@ extension ResultStore {
                     .missing, "another process is segmenting the same slide into \(path): let it finish, then run again"
                 )
             }
+        }
+    }
+
+    /// How many squares with tissue are flagged so far.
+    public func flaggedSquares(run: Int64) throws(StoreError) -> Int {
+        try read { db in
+            try Int.fetchOne(
+                db, sql: "SELECT COUNT(*) FROM quality WHERE run_id = ? AND flag IS NOT NULL AND tissue_mm2 > 0",
+                arguments: [run]) ?? 0
+        }
+    }
+
+    private static func add(_ quality: [QualityRecord], side: Double, run: Int64, _ db: Database) throws {
+        let add = try db.cachedStatement(
+            sql: """
+                INSERT INTO quality (run_id, square_row, square_column, level0_side, samples, tissue, pen, blocks,
+                    dark_blocks, contrast, grey_sum, grey_square, tissue_mm2, cells, cell_area_um2)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                ON CONFLICT DO UPDATE SET samples = samples + excluded.samples, tissue = tissue + excluded.tissue,
+                    pen = pen + excluded.pen, blocks = blocks + excluded.blocks,
+                    dark_blocks = dark_blocks + excluded.dark_blocks, contrast = contrast + excluded.contrast,
+                    grey_sum = grey_sum + excluded.grey_sum, grey_square = grey_square + excluded.grey_square,
+                    tissue_mm2 = tissue_mm2 + excluded.tissue_mm2, cells = cells + excluded.cells,
+                    cell_area_um2 = cell_area_um2 + excluded.cell_area_um2
+                """)
+        for square in quality {
+            try add.execute(arguments: [
+                run, square.row, square.column, side, square.samples, square.tissue, square.pen, square.blocks,
+                square.darkBlocks, square.contrast, square.greySum, square.greySquare,
+                square.tissueSquareMillimeters, square.cells, square.cellAreaSquareMicrons,
+            ])
         }
     }
 

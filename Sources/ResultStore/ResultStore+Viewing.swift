@@ -18,7 +18,7 @@ public struct RunOverview: Codable, Sendable {
     public let meanAreaSquareMicrons: Double?
     public let coveredFraction: Double?
     public let unreadableTiles: Int
-    public let flaggedTiles: Int
+    public let flaggedSquares: Int
     public let nearestNeighborIndex: Double?
     public let seamScore: Double?
     /// Tile rows that are stored, and all of them.
@@ -101,7 +101,7 @@ extension ResultStore {
                     SELECT run.id, slide.name, model.name, run.status, run.message, run.threshold,
                         slide.microns_per_pixel, tile_side * level0_per_pixel,
                         COALESCE(summary.cells, 0), summary.tissue_mm2, summary.cells_per_mm2, summary.mean_area_um2,
-                        summary.covered_fraction, COALESCE(summary.unreadable_tiles, 0), COALESCE(summary.flagged_tiles, 0),
+                        summary.covered_fraction, COALESCE(summary.unreadable_tiles, 0), COALESCE(summary.flagged_squares, 0),
                         summary.nearest_neighbor_index, summary.seam_score, next_tile_row, tile_rows, finished_at,
                         (SELECT COUNT(*) FROM region WHERE region.run_id = run.id), slide.file, slide.path, identity,
                         slide.is_replaced
@@ -118,7 +118,7 @@ extension ResultStore {
                     tissueSquareMillimeters: try row.get(9),
                     cellsPerSquareMillimeter: try row.get(10), meanAreaSquareMicrons: try row.get(11),
                     coveredFraction: try row.get(12),
-                    unreadableTiles: try row.get(13), flaggedTiles: try row.get(14),
+                    unreadableTiles: try row.get(13), flaggedSquares: try row.get(14),
                     nearestNeighborIndex: try row.get(15),
                     seamScore: try row.get(16), tileRowsDone: try row.get(17), tileRows: try row.get(18),
                     finishedAt: try row.get(19),

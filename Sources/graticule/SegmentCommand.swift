@@ -163,10 +163,10 @@ private final class SegmentPrinter: @unchecked Sendable {
                     .map { String(format: "%@ %.1f", $0.key, $0.value) }
                 print("  seconds by stage, over all threads: " + stages.joined(separator: ", "))
             }
-            if outcome.flaggedTiles > 0 {
+            if outcome.flaggedSquares > 0 {
                 Console.error(
-                    "\(outcome.slide): \(outcome.flaggedTiles) tiles with pen, folds or blur do not count for densities (table "
-                        + "tile, column flag)", prefix: "note: ")
+                    "\(outcome.slide): \(outcome.flaggedSquares) squares of 512 working px with pen, folds or blur do not count for densities (table "
+                        + "quality, column flag)", prefix: "note: ")
             }
             if outcome.unreadableTiles > 0 {
                 Console.error(

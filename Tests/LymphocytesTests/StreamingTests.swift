@@ -174,6 +174,38 @@ import WholeSlide
         }
     }
 
+    /// Ink and blur are judged in squares of their own, so that densities do not depend on the tiles either.
+    @Test func densitiesDoNotDependOnTheTiles() throws {
+        try TestFolders.withTemporary { folder in
+            func summary(_ tile: Int) throws -> [[ResultStore.Value]] {
+                var settings = SegmentationSettings()
+                settings.tileSide = tile
+                let segmenter = SlideSegmenter(
+                    model: try PhantomFixture.darknessModel(folder: folder),
+                    store: try ResultStore(folder.appendingPathComponent("\(tile).sqlite")), settings: settings)
+                _ = try segmenter.segment(slide, modelID: segmenter.registerModel()) { _ in }
+                // Tissue is a sum of floating point numbers in another order.
+                return try rows(
+                    segmenter.store,
+                    """
+                    SELECT square_row, square_column, samples, tissue, pen, blocks, dark_blocks, contrast, grey_sum,
+                        grey_square, ROUND(tissue_mm2, 9), cells, ROUND(cell_area_um2, 3), flag FROM quality ORDER BY 1, 2
+                    """)
+                    + rows(
+                        segmenter.store,
+                        "SELECT cells, tissue_mm2, cells_per_mm2, covered_fraction, flagged_squares, nearest_neighbor_index FROM slide_summary"
+                    )
+                    + rows(
+                        segmenter.store,
+                        "SELECT (SELECT SUM(cells) FROM quality) - (SELECT COUNT(*) FROM cell), COUNT(*) FROM tile JOIN quality ON tile_row = square_row AND tile_column = square_column WHERE tile_side IS NOT 512 OR tile.flag IS NOT quality.flag"
+                            .replacingOccurrences(of: "tile_side IS NOT 512 OR ", with: tile == 512 ? "" : "0 AND "))
+            }
+            let wanted = try summary(512)
+            #expect(wanted.count > 4 && wanted.last == [.integer(0), .integer(0)])
+            for tile in [64, 192, 1024] { #expect(try summary(tile) == wanted, "tiles of \(tile) px") }
+        }
+    }
+
     @Test func aReplacedSlideOrAnotherScaleIsNotDoneAlready() throws {
         try TestFolders.withTemporary { folder in
             let place = folder.appendingPathComponent("x.svs")

@@ -120,13 +120,13 @@ struct ResultStoreTests {
     @Test(arguments: [
         "DELETE FROM cell", "SELECT 1; SELECT 2", "SELEC", "", "INSERT INTO slide DEFAULT VALUES",
         "SELECT * FROM nothing",
-        "PRAGMA user_version = 6",
+        "PRAGMA user_version = 9",
     ]) func queriesCannotChangeTheFile(sql: String) throws {
         try withStore { store, file in
             let readOnly = try ResultStore(readOnly: file)
             let error = #expect(throws: (any Error).self) { try readOnly.query(sql) { _, _ in } }
             _ = error
-            try readOnly.query("PRAGMA user_version") { _, values in #expect(values == nil || values == [.integer(5)]) }
+            try readOnly.query("PRAGMA user_version") { _, values in #expect(values == nil || values == [.integer(6)]) }
         }
     }
 

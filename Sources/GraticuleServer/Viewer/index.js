@@ -21,7 +21,7 @@ function card(slide) {
       h("span", { class: "muted small number" }, `${whole(run.cells)} lymphocytes on ${fixed(run.tissue_square_millimeters)} mm² of tissue`),
       h("span", { class: "row small" }, statusChip(run.status), h("span", { class: "muted" }, run.model),
         slide.runs.length > 1 ? h("span", { class: "chip" }, `${slide.runs.length} runs`) : null,
-        run.flagged_tiles ? h("span", { class: "chip" }, `${run.flagged_tiles} flagged tiles`) : null));
+        run.flagged_squares ? h("span", { class: "chip" }, `${run.flagged_squares} flagged squares`) : null));
   } else {
     words.append(h("span", { class: "muted small" }, "not segmented yet"));
   }

@@ -237,7 +237,7 @@ function showStats() {
   if (!run) { stats.replaceChildren(); return; }
   const rows = [["Tissue", `${fixed(run.tissue_square_millimeters)} mm²`], ["Covered by cells", `${fixed((run.covered_fraction ?? 0) * 100, 1)} %`],
     ["Mean area", `${fixed(run.mean_area_square_microns, 1)} µm²`], ["Nearest neighbour index", fixed(run.nearest_neighbor_index)], ["Seam score", fixed(run.seam_score)],
-    ["Flagged, unreadable tiles", `${run.flagged_tiles}, ${run.unreadable_tiles}`]];
+    ["Flagged squares, unreadable tiles", `${run.flagged_squares}, ${run.unreadable_tiles}`]];
   stats.replaceChildren(h("h2", {}, "Result ", statusChip(run.status)), count,
     h("label", { class: "row small muted", for: "threshold" }, "Probability at least ", sliderText), slider,
     h("dl", { class: "stat" }, rows.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)])));

@@ -7,7 +7,7 @@ const questions = [
   ["Cells by size", "SELECT CAST(area_um2 / 20 AS INTEGER) * 20 AS area_um2_from, COUNT(*) AS cells,\n  ROUND(AVG(mean_probability), 3) AS probability\nFROM cell GROUP BY 1"],
   ["Coarse against fine", "SELECT class, COUNT(*) AS regions, ROUND(AVG(prior_mean), 3) AS expected,\n  ROUND(AVG(predicted_fraction), 3) AS found\nFROM region WHERE pixels > 0 GROUP BY class"],
   ["Worst disagreement", "SELECT slide, level0_x, level0_y, class, ROUND(z_score, 2) AS z\nFROM region_disagreement LIMIT 20"],
-  ["Flagged tiles", "SELECT slide.name, flag, COUNT(*) AS tiles FROM tile\nJOIN run ON run.id = tile.run_id JOIN slide ON slide.id = run.slide_id\nWHERE flag IS NOT NULL GROUP BY 1, 2"],
+  ["Flagged squares", "SELECT slide.name, flag, COUNT(*) AS squares FROM quality\nJOIN run ON run.id = quality.run_id JOIN slide ON slide.id = run.slide_id\nWHERE flag IS NOT NULL GROUP BY 1, 2"],
   ["Evaluations", "SELECT patch_set.name, method, ROUND(auc, 3) AS auc, ROUND(darkness_auc, 3) AS darkness\nFROM evaluation JOIN patch_set ON patch_set.id = patch_set_id"],
   ["Tables", "SELECT name, sql FROM sqlite_master WHERE type IN ('table', 'view')"],
 ];

@@ -47,11 +47,11 @@ public struct SlideSegmenter: Sendable {
         public let cells: Int
         /// Of tiles that could be read.
         public let tissueSquareMillimeters: Double
-        /// Of tiles without a flag; nil where there is no such tissue.
+        /// Of squares without a flag; nil where there is no such tissue.
         public let cellsPerSquareMillimeter: Double?
         public let unreadableTiles: Int
         /// Tiles with pen, folds or blur: they do not count for densities.
-        public let flaggedTiles: Int
+        public let flaggedSquares: Int
         /// Whether an earlier run had finished the slide already.
         public let wasDone: Bool
         /// Whether a stop was asked for before the end; the same command goes on from here.
@@ -173,7 +173,8 @@ public struct SlideSegmenter: Sendable {
                 slide: file.title, cells: summary.cells,
                 tissueSquareMillimeters: summary.tissueSquareMillimeters ?? tissue.areaSquareMillimeters,
                 cellsPerSquareMillimeter: summary.cellsPerSquareMillimeter, unreadableTiles: work.unreadable,
-                flaggedTiles: work.flagged, wasDone: false, wasStopped: !isComplete, profile: clock.seconds,
+                flaggedSquares: try store.flaggedSquares(run: run.id), wasDone: false, wasStopped: !isComplete,
+                profile: clock.seconds,
                 warning: work.oversized > 0
                     ? "\(work.oversized) areas of more than a mm² without a gap were left out: the threshold is too low, "
                         + "or the model is not for this stain"
@@ -232,6 +233,6 @@ extension SlideSegmenter.Outcome {
         self.init(
             slide: slide, cells: summary.cells, tissueSquareMillimeters: summary.tissueSquareMillimeters ?? 0,
             cellsPerSquareMillimeter: summary.cellsPerSquareMillimeter, unreadableTiles: 0,
-            flaggedTiles: 0, wasDone: true, wasStopped: false, profile: [:], warning: warning)
+            flaggedSquares: 0, wasDone: true, wasStopped: false, profile: [:], warning: warning)
     }
 }

@@ -21,9 +21,8 @@ struct SlideWork {
     private let outliner: CellOutliner
     private var cells = 0
 
-    /// Tiles that could not be read, and tiles with pen, folds or blur, in this part of the run.
+    /// Tiles that could not be read in this part of the run.
     private(set) var unreadable = 0
-    private(set) var flagged = 0
     /// Components that were too large to be kept.
     private(set) var oversized = 0
 
@@ -57,7 +56,7 @@ struct SlideWork {
         let pipeline = TilePipeline(
             grid: grid,
             predictor: TilePredictor(
-                WorkingReader(slide: slide, frame: frame), model: segmenter.model, clock: clock),
+                WorkingReader(slide: slide, frame: frame), model: segmenter.model, ground: ground, clock: clock),
             firstRow: run.nextTileRow, stop: segmenter.stop,
             makeBand: { CellBand(rows: $0, threshold: threshold, regions: regions.crossing($0), ground: ground) },
             finishedTile: { counter.add() })
@@ -117,14 +116,14 @@ struct SlideWork {
         cells += found.count
         let records = row.tiles.map(record)
         unreadable += records.count { $0.failure != nil }
-        flagged += records.count { $0.flag != nil }
         let frontier = components.frontierData
         // What was read since the last row is kept only if it was read of the slide that was opened.
         try slide.checkUnchanged(identity: identity)
         try clock.time(.store) { () throws(StoreError) in
             try segmenter.store.finishTileRow(
                 run: run.id, nextTileRow: row.index + 1, frontier: frontier, tiles: records, cells: found,
-                regionSums: row.band.regionSums)
+                regionSums: row.band.regionSums, quality: quality(row, found),
+                qualitySide: frame.level0(Double(TileQuality.squareSide)))
         }
     }
 
@@ -163,6 +162,32 @@ struct SlideWork {
         case .failure(let error): record.failure = "\(error)"
         }
         return record
+    }
+
+    /// What a row adds to the squares in which quality is judged.
+    private func quality(_ row: TilePipeline<StainedRegionReader, CellBand>.Row, _ cells: [CellRecord])
+        -> [QualityRecord]
+    {
+        var squares: [SIMD2<Int>: QualityRecord] = [:]
+        for case (let tile, .success((_, let quality))) in row.tiles.map({ ($0.tile, $0.result) }) {
+            for part in quality.parts {
+                let place = SIMD2(part.column, part.row)
+                var square = squares[place] ?? QualityRecord(row: part.row, column: part.column)
+                part.add(to: &square)
+                let own = part.region(in: tile.region)
+                square.tissueSquareMillimeters += tissue.areaSquareMillimeters(
+                    level0X: frame.level0(Double(own.x)), level0Y: frame.level0(Double(own.y)),
+                    width: frame.level0(Double(own.width)), height: frame.level0(Double(own.height)))
+                squares[place] = square
+            }
+        }
+        let side = frame.level0(Double(TileQuality.squareSide))
+        for cell in cells {
+            let place = SIMD2(Int(cell.centroidX / side), Int(cell.centroidY / side))
+            squares[place, default: QualityRecord(row: place.y, column: place.x)].cells += 1
+            squares[place]?.cellAreaSquareMicrons += cell.areaSquareMicrons
+        }
+        return squares.values.sorted { ($0.row, $0.column) < ($1.row, $1.column) }
     }
 
     /// Counts tiles of several threads.

@@ -13,10 +13,15 @@ public struct StainedRegionReader: RegionReader {
 
     private let reader: WorkingReader
     private let encoding: InputEncoding
+    private let ground: Ground?
     private let clock: StageClock
 
-    public init(_ reader: WorkingReader, encoding: InputEncoding, clock: StageClock = StageClock()) {
+    /// - Parameter ground: where quality is judged; nil for everywhere.
+    public init(
+        _ reader: WorkingReader, encoding: InputEncoding, ground: Ground? = nil, clock: StageClock = StageClock()
+    ) {
         self.reader = reader
+        self.ground = ground
         self.encoding = encoding
         self.clock = clock
     }
@@ -43,7 +48,8 @@ public struct StainedRegionReader: RegionReader {
                 values,
                 Detail(
                     hematoxylin: hematoxylin,
-                    quality: TileQuality(part, micronsPerPixel: reader.frame.micronsPerPixel))
+                    quality: TileQuality(
+                        part, x: own.x, y: own.y, micronsPerPixel: reader.frame.micronsPerPixel, ground: ground))
             )
         }
     }
@@ -61,9 +67,14 @@ extension StageClock.Stage {
 
 extension TilePredictor where Reader == StainedRegionReader {
     /// The tiles of a slide by a lymphocyte model.
-    public init(_ reader: WorkingReader, model: SegmentationModel, clock: StageClock = StageClock()) {
+    ///
+    /// - Parameter ground: where quality is judged; nil for everywhere.
+    public init(
+        _ reader: WorkingReader, model: SegmentationModel, ground: Ground? = nil, clock: StageClock = StageClock()
+    ) {
         self.init(
-            reader: StainedRegionReader(reader, encoding: model.encoding, clock: clock), network: model.network,
+            reader: StainedRegionReader(reader, encoding: model.encoding, ground: ground, clock: clock),
+            network: model.network,
             clock: clock)
     }
 }
