@@ -16,7 +16,7 @@ public struct BlockLayout: Codable, Equatable, Sendable {
     public var imageSide: Int { 2 * margin + blocksPerSide * blockSide }
     public var blocksPerImage: Int { blocksPerSide * blocksPerSide }
 
-    /// 240 = 2·100 + 20 px on each side (METHOD §4.1; paper Appendix A: patches of 240×240).
+    /// 240 = 2·100 + 20 px on each side (paper Appendix A: patches of 240×240).
     public static let native = BlockLayout(margin: 20, blocksPerSide: 2, blockSide: 100)
     /// One block with the same margin, for validation.
     public static let single = BlockLayout(margin: 20, blocksPerSide: 1, blockSide: 100)

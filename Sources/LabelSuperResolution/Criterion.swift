@@ -1,7 +1,7 @@
 public import Torch
 internal import Foundation
 
-/// What a network's output is made to agree with: the paper's loss, its variants and its rivals (METHOD §1, §3).
+/// What a network's output is made to agree with: the paper's loss, its variants and its rivals (docs/method.md §1).
 ///
 /// Every case is a loss of one batch of blocks; which labels it needs says ``needsFineLabels``.
 public enum Criterion: Codable, Equatable, Sendable {
@@ -24,7 +24,7 @@ public enum Criterion: Codable, Equatable, Sendable {
     /// own posterior, scaled so that the block holds what its class leads to expect, and of fitting these labels (paper §3).
     case expectationMaximization(StatisticsMatching)
     /// λ_sr · statistics matching + λ_self · cross-entropy with the labels that earlier networks give each pixel, scaled to what
-    /// its block holds: what they found is learnt anew, without the textures by which each found it (METHOD §4.7).
+    /// its block holds: what they found is learnt anew, without the textures by which each found it (docs/method.md §2).
     case selfTraining(StatisticsMatching)
     /// Implicit posterior, QR: Σ q̄ log q̄ − mean Σ q log p, p = blurred η (Rolf et al. 2022).
     case implicitPosteriorQR(blur: Double)

@@ -1,6 +1,6 @@
 public import Torch
 
-/// The label counts that a network's output implies for each block (paper §2; METHOD §1).
+/// The label counts that a network's output implies for each block (paper §2; docs/method.md §1).
 public struct LabelCounts {
     /// μ = 1/N Σ p, of shape images × labels × rows × columns of blocks.
     public let means: Tensor

@@ -13,7 +13,7 @@ public struct LabelPriors: Codable, Equatable, Sendable {
     /// How the numbers came about.
     public let origin: String
 
-    /// The least ρ. A smaller one gives weights above 10⁴ and gradients to match (METHOD §1).
+    /// The least ρ. A smaller one gives weights above 10⁴ and gradients to match.
     public static let leastDeviation = 0.01
 
     public var classCount: Int { means.count }

@@ -1,7 +1,7 @@
 public import Torch
 internal import Foundation
 
-/// The statistics-matching loss (paper eq. 7, sign turned; METHOD §1):
+/// The statistics-matching loss (paper eq. 7, sign turned; docs/method.md §1):
 ///
 ///     D = ½ (μ − η)² / (σ² + ρ²) + ½ log(2π σ²)
 ///
@@ -15,7 +15,7 @@ public struct StatisticsMatching: Codable, Equatable, Sendable {
     /// σ² is multiplied by this in the denominator: pixels of one nucleus are not independent draws.
     public var clusterPixels: Double
     /// The weight of (log r)², r = mean of (μ − η)²/ρ² over a batch's blocks and labels: counts are to scatter about η as much as
-    /// their class does, neither more nor less (METHOD §4.7); nil for 0.
+    /// their class does, neither more nor less; nil for 0.
     public var varianceWeight: Double?
 
     public init(

@@ -40,7 +40,7 @@ public struct TrainingConfiguration: Codable, Equatable, Sendable {
     /// Steps of each member where the command line gives none.
     public var steps: Int
     /// Networks trained one after another from different seeds; their probabilities are averaged. What coarse
-    /// labels leave open, each fills in differently, and the average is better than any of them (METHOD §4.5).
+    /// labels leave open, each fills in differently, and the average is better than any of them.
     public var members: Int
     /// Whether one more network is trained on what the members find (``Criterion/selfTraining(_:)``) and kept in their place.
     public var selfTraining: Bool = false
@@ -74,9 +74,9 @@ public struct TrainingConfiguration: Codable, Equatable, Sendable {
     /// The weight of what the images' shapes tell beside the teachers: log-odds per unit of ``BlockBatch/evidence``; nil for 0.
     public var evidenceWeight: Double?
     /// Blocks lie off their coarse labels' grid by up to this share of a region, as where patches are drawn without regard to it,
-    /// and may then reach into held-out regions; nil for 0. Only to be measured (METHOD §4.1).
+    /// and may then reach into held-out regions; nil for 0. Only to be measured.
     public var gridOffset: Double?
-    /// Whether images are laid down in one of eight orientations; nil for true. Only to be measured (METHOD §4.3).
+    /// Whether images are laid down in one of eight orientations; nil for true. Only to be measured.
     public var turns: Bool?
 
     /// Takes another criterion, with that criterion's own weights unless others are given.

@@ -21,7 +21,7 @@ public struct RegionGrid: Sendable {
     /// Regions between the squares of the grid, whose label is for other pixels: they are left out.
     public private(set) var offGrid = 0
 
-    /// Regions with less tissue than this are blank and left out (METHOD §5.4).
+    /// Regions with less tissue than this are blank and left out.
     static let leastTissue = 0.5
     /// Regions farther off the grid than this share of their side are left out: their label is for other pixels.
     static let mostOffset = 0.1

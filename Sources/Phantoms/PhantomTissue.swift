@@ -16,7 +16,7 @@ struct PhantomTissue: Sendable {
 
     /// The side of the squares in which nuclei are placed, px.
     static let square = 100
-    /// Most lymphocytes of a square: 26 of 154 px each fill 40 % of it (METHOD §3).
+    /// Most lymphocytes of a square: 26 of 154 px each fill 40 % of it.
     private static let mostLymphocytes = 30.0
 
     init(size: Int, seed: UInt64) {

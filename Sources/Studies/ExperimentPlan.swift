@@ -229,7 +229,7 @@ public struct ExperimentMethod: Sendable {
         ).changing("self-round")
     }
 
-    /// Changes of the `fast` preset, one at a time (METHOD §4).
+    /// Changes of the `fast` preset, one at a time.
     ///
     /// They begin at the preset before the last of them was taken over, so that what was found on the way stays comparable.
     public static let ablations: [ExperimentMethod] = [

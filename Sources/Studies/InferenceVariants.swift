@@ -3,7 +3,7 @@ internal import Lymphocytes
 internal import LabelSuperResolution
 internal import Raster
 
-/// Ways to use a finished network that `segment` does not offer, each to be measured beside it (METHOD §4.3, 4.5, 4.6).
+/// Ways to use a finished network that `segment` does not offer, each to be measured beside it.
 enum InferenceVariant: String, Sendable {
     /// The mean probability over the eight turns and flips of each image.
     case turns

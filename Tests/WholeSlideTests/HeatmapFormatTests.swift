@@ -5,7 +5,7 @@ import Testing
 
 @testable import WholeSlide
 
-/// The same four regions in every format of METHOD §7.
+/// The same four regions in every format that is read.
 struct HeatmapFormatTests {
     /// Two by two regions of 200 px at 0.25 µm.
     private let extent = Heatmap.Extent(width: 400, height: 400, micronsPerPixel: 0.25)

@@ -3,7 +3,7 @@ internal import LabelSuperResolution
 internal import Raster
 public import ResultStore
 
-/// Writes the cells of a run in the formats that others read (METHOD §8): cell by cell, so that memory does not grow with
+/// Writes the cells of a run in the formats that others read (docs/exports.md): cell by cell, so that memory does not grow with
 /// their number, under a temporary name until the file is whole.
 public struct CellExport: Sendable {
     /// What is written.

@@ -29,7 +29,7 @@ def near(a, b, share, what):
     assert abs(a - b) <= share * max(abs(a), abs(b)) + 1e-6, f"{what}: {a} and {b} differ"
 
 
-# Schema of METHOD §8: what QuPath needs of a detection.
+# Schema: what QuPath needs of a detection.
 with gzip.open(f"{folder}/cells.geojson.gz", "rt", encoding="utf-8") as f:
     collection = json.load(f)
 assert collection["type"] == "FeatureCollection"

@@ -1,0 +1,78 @@
+import Foundation
+import GraticuleTesting
+import Testing
+
+/// The floors of the house: what each target may import of ours. docs/architecture.md has the picture.
+struct ArchitectureTests {
+    /// From the ground up.
+    private static let floors: [String: Set<String>] = [
+        "Torch": [], "OneDNN": [], "Raster": [], "Charts": ["Raster"], "WholeSlide": ["Raster"],
+        "LabelSuperResolution": ["Torch", "OneDNN", "Raster", "Charts"],
+        "Baselines": ["LabelSuperResolution", "Torch"], "ResultStore": [],
+        "TiledPrediction": ["LabelSuperResolution", "Raster"],
+        "Lymphocytes": [
+            "LabelSuperResolution", "TiledPrediction", "ResultStore", "WholeSlide", "Raster", "Charts", "Torch",
+        ],
+        "Phantoms": ["Lymphocytes", "LabelSuperResolution", "WholeSlide", "Raster"],
+        "Studies": [
+            "Lymphocytes", "Baselines", "LabelSuperResolution", "TiledPrediction", "ResultStore", "WholeSlide",
+            "Raster",
+            "Charts", "Torch",
+        ],
+        "Terminal": [],
+        "GraticuleServer": [
+            "Lymphocytes", "LabelSuperResolution", "TiledPrediction", "ResultStore", "WholeSlide", "Raster",
+        ],
+        "graticule-query": ["ResultStore"],
+        "graticule-study": ["Studies", "Terminal", "Lymphocytes", "LabelSuperResolution", "Torch"],
+        "graticule": [
+            "GraticuleServer", "Lymphocytes", "LabelSuperResolution", "TiledPrediction", "ResultStore", "WholeSlide",
+            "Raster", "Torch", "Phantoms", "Terminal",
+        ],
+    ]
+
+    private func files(_ target: String) throws -> [URL] {
+        let folder = TestFolders.root.appendingPathComponent("Sources/\(target)")
+        let found = FileManager.default.enumerator(at: folder, includingPropertiesForKeys: nil)
+        return (found?.allObjects as? [URL] ?? []).filter { $0.pathExtension == "swift" }
+    }
+
+    @Test(arguments: floors.keys.sorted()) func importsPointDownwards(target: String) throws {
+        let ours = Set(ArchitectureTests.floors.keys)
+        let allowed = try #require(ArchitectureTests.floors[target])
+        let sources = try files(target)
+        #expect(!sources.isEmpty, "\(target) has no sources")
+        for file in sources {
+            for line in try String(contentsOf: file, encoding: .utf8).split(separator: "\n") {
+                let words = line.split(separator: " ")
+                guard let place = words.firstIndex(of: "import"), place <= 1, place + 1 < words.count else { continue }
+                let module = String(words[place + 1])
+                #expect(
+                    !ours.contains(module) || allowed.contains(module), "\(file.lastPathComponent) imports \(module)")
+            }
+        }
+    }
+
+    /// A target without its floor would go unchecked.
+    @Test func everyTargetHasItsFloor() throws {
+        let sources = TestFolders.root.appendingPathComponent("Sources")
+        let targets = try FileManager.default.contentsOfDirectory(atPath: sources.path).filter { !$0.hasPrefix(".") }
+        let cModules: Set<String> = [
+            "CCairo", "COneDNN", "COpenSlide", "CPNG", "CSVM", "CTIFF", "CTorch", "CTurboJPEG", "CZlib",
+        ]
+        #expect(Set(targets).subtracting(cModules) == Set(ArchitectureTests.floors.keys))
+    }
+
+    /// What a whole file may say, and what must not come back.
+    @Test func filesStayReadable() throws {
+        for target in ArchitectureTests.floors.keys {
+            for file in try files(target) {
+                let text = try String(contentsOf: file, encoding: .utf8)
+                let lines = text.split(separator: "\n", omittingEmptySubsequences: false).count
+                #expect(lines <= 460, "\(file.lastPathComponent) has \(lines) lines")
+                // Documents that are not in the repository.
+                #expect(!text.contains("METHOD §"), "\(file.lastPathComponent)")
+            }
+        }
+    }
+}
