@@ -76,6 +76,9 @@ let package = Package(
             name: "Baselines", dependencies: ["LabelSuperResolution", "Torch", "CSVM"], swiftSettings: house),
 
         // general work
+        .target(
+            name: "CoarseTraining", dependencies: ["LabelSuperResolution", "Raster", "Charts", "Torch"],
+            swiftSettings: house),
         .target(name: "TiledPrediction", dependencies: ["LabelSuperResolution", "Raster"], swiftSettings: house),
 
         // store
@@ -90,7 +93,8 @@ let package = Package(
         .target(
             name: "Lymphocytes",
             dependencies: [
-                "TiledPrediction", "LabelSuperResolution", "ResultStore", "WholeSlide", "Raster", "Charts",
+                "CoarseTraining", "TiledPrediction", "LabelSuperResolution", "ResultStore", "WholeSlide", "Raster",
+                "Charts", "Torch",
                 .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: house),
         .target(
@@ -100,7 +104,8 @@ let package = Package(
         .target(
             name: "Studies",
             dependencies: [
-                "Lymphocytes", "Baselines", "TiledPrediction", "LabelSuperResolution", "ResultStore", "WholeSlide",
+                "Lymphocytes", "Baselines", "CoarseTraining", "TiledPrediction", "LabelSuperResolution", "ResultStore",
+                "WholeSlide",
                 "Raster",
                 "Charts", "Torch",
             ], swiftSettings: house),

@@ -1,4 +1,5 @@
 internal import Charts
+internal import CoarseTraining
 public import Foundation
 internal import LabelSuperResolution
 internal import Raster

@@ -1,3 +1,4 @@
+internal import CoarseTraining
 public import Foundation
 public import LabelSuperResolution
 internal import Raster
@@ -124,13 +125,29 @@ public struct Training: Sendable {
         let folder = ModelFolder(output)
         try folder.create()
         report(.ready(slides: set.summary, regionsPerClass: set.regionsPerClass, priors: priors))
-        let trained = try trainMembers(
-            folder, set: set, priors: priors, steps: steps, resume: resume, report: report)
+        let previewRegions = set.previewRegions(count: 6)
+        let networks = try EnsembleTraining(
+            folder: folder, configuration: configuration, student: configuration.selfTraining ? student : nil,
+            priors: priors, device: device
+        ).run(
+            steps: steps, resume: resume, source: { set.forStudent($0) },
+            preview: { own, step, network in
+                let preview = TrainingPreview(folder: own, channels: encoding.channels) { image in
+                    var values: [Float] = []
+                    encoding.append(image, to: &values)
+                    return values
+                }
+                try preview.write(step: step, network: network, regions: previewRegions)
+            },
+            progress: { report(.progress($0, member: $1, members: $2)) })
+        let trained = try NetworkAssessment(
+            networks, on: set, priors: priors, temperature: fitsTemperature ? nil : 1)
         let model = ModelDescription(
             architecture: configuration.architecture, labels: priors.labels, inputEncoding: encoding.rawValue,
             micronsPerPixel: Training.micronsPerPixel, priors: priors,
             training: configuration.selfTraining ? configuration.keeping(student) : configuration, slides: set.summary,
-            steps: steps, temperature: trained.temperature, threshold: trained.threshold,
+            steps: steps, temperature: trained.calibration.temperature,
+            threshold: trained.calibration.threshold,
             validation: trained.validation, quantizations: trained.quantizations,
             versions: [
                 "graticule": GraticuleVersion.current, "libtorch": TorchRuntime.version,
@@ -142,63 +159,6 @@ public struct Training: Sendable {
         return Outcome(
             model: model, failures: failures,
             warnings: Training.warnings(set: set, validation: trained.validation))
-    }
-
-    /// Trains each member in its own folder, the only one in the model folder itself, and joins their weights.
-    ///
-    /// - Returns: what is known of the whole, and the members' scales for inference in bytes.
-    private func trainMembers(
-        _ folder: ModelFolder, set: TrainingSet, priors: LabelPriors, steps: Int, resume: Bool, report: (Event) -> Void
-    ) throws -> Trained {
-        let members = configuration.members
-        let isStudent = configuration.selfTraining
-        let count = members + (isStudent ? 1 : 0)
-        let previewRegions = set.previewRegions(count: 6)
-        func train(_ number: Int, in own: ModelFolder, settings: TrainingConfiguration, teachers: [UNet]) throws {
-            try own.create()
-            let trainer = try Trainer(
-                configuration: settings, priors: priors, source: set.forStudent(settings), teachers: teachers,
-                device: device)
-            let preview = TrainingPreview(folder: own, encoding: set.encoding)
-            try trainer.train(
-                into: own, steps: steps, resume: resume,
-                preview: { step, network in try preview.write(step: step, network: network, regions: previewRegions) },
-                progress: { report(.progress($0, member: number, members: count)) })
-        }
-        for number in 1...members {
-            var settings = configuration
-            settings.seed = configuration.seed &+ UInt64(number - 1)
-            try train(number, in: count == 1 ? folder : folder.member(number), settings: settings, teachers: [])
-        }
-        if isStudent {
-            let teachers = try (1...members).flatMap {
-                try folder.member($0).networks(members: 1, architecture: configuration.architecture)
-            }
-            try train(count, in: folder, settings: student, teachers: teachers)
-        }
-        let networks = try folder.networks(
-            members: isStudent ? 1 : members, architecture: configuration.architecture)
-        let calibration = try NetworkCalibration(
-            TorchSegmentationNetwork(networks), set: set, priors: priors, temperature: fitsTemperature ? nil : 1)
-        let batches = try set.validationBatches()
-        let whole = TorchSegmentationNetwork(networks, temperature: calibration.temperature)
-        let validation = try ValidationMetrics.measure(whole, batches: batches, priors: priors)
-        let extremes = set.extremeBatches()
-        let quantizations = try networks.compactMap {
-            try Quantization.calibrate(
-                $0, batches: batches, extremes: extremes, threshold: calibration.untemperedThreshold)
-        }
-        return Trained(
-            validation: validation, temperature: calibration.temperature, threshold: calibration.threshold,
-            quantizations: quantizations.count == networks.count ? quantizations : nil)
-    }
-
-    /// What is known of trained networks beside their weights.
-    private struct Trained {
-        let validation: ValidationMetrics?
-        let temperature: Double
-        let threshold: Double?
-        let quantizations: [Quantization]?
     }
 
     private func openSlides(

@@ -1,15 +1,12 @@
+public import CoarseTraining
 internal import Foundation
 public import LabelSuperResolution
 internal import Raster
 internal import WholeSlide
 
 /// Blocks of slides with their coarse classes, drawn so that each class comes up equally often.
-public struct TrainingSet: BlockSource {
-    /// A region of one of the slides.
-    struct Place: Hashable, Sendable {
-        let slide: Int
-        let position: RegionGrid.Position
-    }
+public struct TrainingSet: BlockSource, CalibrationBlocks {
+    typealias Place = BlockSplit.Place
 
     public let slides: [TrainingSlide]
     public let encoding: InputEncoding
@@ -19,10 +16,7 @@ public struct TrainingSet: BlockSource {
     private let configuration: TrainingConfiguration
     /// Expected share of lymphocyte pixels by class, for the colour labels.
     private let expected: [Double]
-    /// Training regions by class; a class may be empty.
-    let training: [[Place]]
-    let validation: [[Place]]
-    private let heldOut: Set<Place>
+    let split: BlockSplit
     /// Set where the images are for a student.
     private var noise: ImageNoise?
     private var givesEvidence = false
@@ -33,13 +27,6 @@ public struct TrainingSet: BlockSource {
     private static let mostCalibrationRegions = 64
     /// Unreadable regions in a row after which the slides are taken to be broken.
     private static let mostAttempts = 20
-    /// A superblock is this many regions wide: 0.6 mm, so that training and validation are different tissue.
-    static let superblock = 12
-    /// Fewer superblocks than this are too few to give any away: each may hold the only example of its kind of tissue. Then
-    /// squares of ``patch`` regions are held out all over, which flatters validation but costs training little.
-    static let fewestSuperblocks = 100
-    static let patch = 2
-
     /// - Throws: ``WorkError`` where the slides' regions differ in size or no region is left.
     public init(
         slides: [TrainingSlide], encoding: InputEncoding, configuration: TrainingConfiguration, priors: LabelPriors,
@@ -55,76 +42,17 @@ public struct TrainingSet: BlockSource {
                     + "\(first.name) \(side): train on slides with equal regions")
         }
         let multiple = max(16, configuration.architecture.gridMultiple)
-        layout = TrainingSet.layout(blocksPerSide: 2, blockSide: side, multiple: multiple)
-        validationLayout = TrainingSet.layout(blocksPerSide: 1, blockSide: side, multiple: multiple)
+        layout = BlockLayout.fitting(blocksPerSide: 2, blockSide: side, multiple: multiple)
+        validationLayout = BlockLayout.fitting(blocksPerSide: 1, blockSide: side, multiple: multiple)
         self.slides = slides
         self.encoding = encoding
         self.configuration = configuration
         self.coarseClasses = coarseClasses
         expected = priors.means.map { $0[$0.count - 1] }
-        (training, validation) = TrainingSet.split(slides, classes: coarseClasses.count, seed: configuration.seed)
-        heldOut = Set(validation.joined())
-        guard training.contains(where: { !$0.isEmpty }) else {
+        split = BlockSplit(slides.map(\.regions), classes: coarseClasses.count, seed: configuration.seed)
+        guard split.training.contains(where: { !$0.isEmpty }) else {
             throw WorkError(.input, "no heatmap region lies on tissue: check that heatmaps and slides belong together")
         }
-    }
-
-    /// The smallest margin of at least `leastMargin` px that makes the image a multiple of the pooling grid.
-    private static func layout(
-        blocksPerSide: Int, blockSide: Int, multiple: Int, leastMargin: Int = BlockLayout.native.margin
-    ) -> BlockLayout {
-        var margin = leastMargin
-        while (2 * margin + blocksPerSide * blockSide) % multiple != 0 { margin += 1 }
-        return BlockLayout(margin: margin, blocksPerSide: blocksPerSide, blockSide: blockSide)
-    }
-
-    /// Puts about a tenth of the superblocks aside, but never so many that a class keeps under 80 % of its regions:
-    /// rare high classes often sit in a single place.
-    private static func split(_ slides: [TrainingSlide], classes: Int, seed: UInt64) -> ([[Place]], [[Place]]) {
-        struct Superblock: Hashable {
-            let slide: Int
-            let column: Int
-            let row: Int
-        }
-        func superblocks(of width: Int) -> Set<Superblock> {
-            Set(
-                slides.enumerated().flatMap { index, slide in
-                    slide.regions.known.map {
-                        Superblock(slide: index, column: $0.position.column / width, row: $0.position.row / width)
-                    }
-                })
-        }
-        let width = superblocks(of: superblock).count < fewestSuperblocks ? patch : superblock
-        var blocks: [Superblock: [(Place, Int)]] = [:]
-        var order: [Superblock] = []
-        var total = [Int](repeating: 0, count: classes)
-        for (index, slide) in slides.enumerated() {
-            for (position, known) in slide.regions.known {
-                let block = Superblock(
-                    slide: index, column: position.column / width, row: position.row / width)
-                if blocks[block] == nil { order.append(block) }
-                blocks[block, default: []].append((Place(slide: index, position: position), known))
-                total[known] += 1
-            }
-        }
-        var generator = SeededGenerator(seed: seed, stream: .max)
-        order.shuffle(using: &generator)
-        var training = [[Place]](repeating: [], count: classes)
-        var validation = training
-        var taken = [Int](repeating: 0, count: classes)
-        let wanted = total.reduce(0, +) / 10
-        for block in order {
-            let members = blocks[block] ?? []
-            var after = taken
-            for (_, known) in members { after[known] += 1 }
-            let isFree = zip(after, total).allSatisfy { Double($0) <= 0.2 * Double($1) }
-            let isNeeded = taken.reduce(0, +) + members.count <= wanted
-            if isFree && isNeeded { taken = after }
-            for (place, known) in members {
-                if isFree && isNeeded { validation[known].append(place) } else { training[known].append(place) }
-            }
-        }
-        return (training, validation)
     }
 
     /// The same regions, held out or not, as a student sees them: spoilt by noise, and with what nuclei's shapes tell.
@@ -175,15 +103,14 @@ public struct TrainingSet: BlockSource {
     /// Draws until a region can be read; which are drawn still depends on the generator alone.
     private func drawReadable(using generator: inout SeededGenerator) throws -> Sample {
         for attempt in 1... {
-            let drawn = drawClass(using: &generator)
-            let place = training[drawn][Int.random(in: 0..<training[drawn].count, using: &generator)]
+            let place = split.draw(frequencyExponent: configuration.frequencyExponent, using: &generator)
             // The drawn region is any one of the image's blocks.
             let n = layout.blocksPerSide
-            let position = RegionGrid.Position(
+            let position = BlockGrid.Position(
                 column: place.position.column - Int.random(in: 0..<n, using: &generator),
                 row: place.position.row - Int.random(in: 0..<n, using: &generator))
             do {
-                return try draw(slide: place.slide, position: position, using: &generator)
+                return try draw(slide: place.image, position: position, using: &generator)
             } catch let error as SlideError where attempt < TrainingSet.mostAttempts {
                 // One unreadable tile must not end a night's training; a slide full of them must.
                 _ = error
@@ -192,19 +119,8 @@ public struct TrainingSet: BlockSource {
         throw WorkError(.input, "no region can be read")
     }
 
-    /// A class, with a probability in proportion to a power of its frequency.
-    private func drawClass(using generator: inout SeededGenerator) -> Int {
-        let weights = training.map { $0.isEmpty ? 0 : pow(Double($0.count), configuration.frequencyExponent) }
-        var rest = Double.random(in: 0..<weights.reduce(0, +), using: &generator)
-        for (index, weight) in weights.enumerated() where weight > 0 {
-            rest -= weight
-            if rest < 0 { return index }
-        }
-        return weights.lastIndex { $0 > 0 } ?? 0
-    }
-
     private func draw(
-        slide index: Int, position: RegionGrid.Position, using generator: inout SeededGenerator
+        slide index: Int, position: BlockGrid.Position, using generator: inout SeededGenerator
     ) throws -> Sample {
         let slide = slides[index]
         var corner = slide.regions.corner(position)
@@ -232,9 +148,9 @@ public struct TrainingSet: BlockSource {
         var classes = Plane<Int?>(width: n, height: n, repeating: nil)
         for row in 0..<n {
             for column in 0..<n {
-                let neighbour = RegionGrid.Position(column: position.column + column, row: position.row + row)
+                let neighbour = BlockGrid.Position(column: position.column + column, row: position.row + row)
                 classes[column, row] =
-                    heldOut.contains(Place(slide: index, position: neighbour)) ? nil : slide.regions[neighbour]
+                    split.isHeldOut(Place(image: index, position: neighbour)) ? nil : slide.regions[neighbour]
             }
         }
         let colors = ColorLabels(
@@ -265,15 +181,16 @@ public struct TrainingSet: BlockSource {
 
     /// The mask's labels inside the blocks that are drawn from; the margin has none, as with coarse labels.
     private func fineLabels(
-        of index: Int, mask: FineMask, position: RegionGrid.Position, corner: (x: Int, y: Int), classes: Plane<Int?>
+        of index: Int, mask: FineMask, position: BlockGrid.Position, corner: (x: Int, y: Int), classes: Plane<Int?>
     ) -> Plane<Int8> {
         let side = layout.imageSide
         let frame = slides[index].reader.frame
         var labels = Plane<Int8>(width: side, height: side, repeating: -1)
         for row in 0..<layout.blocksPerSide {
             for column in 0..<layout.blocksPerSide where classes[column, row] != nil {
-                let neighbour = RegionGrid.Position(column: position.column + column, row: position.row + row)
-                guard isLabelled(Place(slide: index, position: neighbour)) else { continue }
+                let neighbour = BlockGrid.Position(column: position.column + column, row: position.row + row)
+                guard split.isLabelled(Place(image: index, position: neighbour), fraction: configuration.fineFraction)
+                else { continue }
                 let (left, top) = (
                     layout.margin + column * layout.blockSide, layout.margin + row * layout.blockSide
                 )
@@ -290,40 +207,22 @@ public struct TrainingSet: BlockSource {
         return labels
     }
 
-    /// Whether a region's fine labels are used: a share of the regions, drawn once by the seed.
-    private func isLabelled(_ place: Place) -> Bool {
-        guard configuration.fineFraction < 1 else { return true }
-        let stream = UInt64(place.slide) << 48 | UInt64(place.position.row) << 24 | UInt64(place.position.column)
-        var generator = SeededGenerator(seed: configuration.seed ^ 0x6669_6e65, stream: stream)
-        return Double.random(in: 0..<1, using: &generator) < configuration.fineFraction
-    }
-
     public func validationBatches() throws -> [BlockBatch] {
-        var generator = SeededGenerator(seed: configuration.seed, stream: .max - 1)
-        let places = validation.map { $0.shuffled(using: &generator).prefix(TrainingSet.mostValidationRegions) }
-        return Array(batches(of: places.map(Array.init)))
+        Array(batches(of: split.validationPlaces(most: TrainingSet.mostValidationRegions)))
     }
 
     /// Regions of every class on which the threshold is found, always the same, read as they are asked for.
     ///
     /// Held-out ones, made up with others: the rare high classes hold most of the pixels sought, and few of their regions are
     /// held out. Cells end where the network's counts are right on average, which is what it was trained for on these regions.
-    var calibrationBatches: some Sequence<BlockBatch> {
-        batches(of: calibrationPlaces(most: TrainingSet.mostCalibrationRegions))
-    }
-
-    func calibrationPlaces(most: Int) -> [[Place]] {
-        var generator = SeededGenerator(seed: configuration.seed, stream: .max - 2)
-        return zip(validation, training).map { held, others in
-            let first = held.shuffled(using: &generator).prefix(most)
-            return Array(first + others.shuffled(using: &generator).prefix(most - first.count))
-        }
+    public var calibrationBatches: some Sequence<BlockBatch> {
+        batches(of: split.calibrationPlaces(most: TrainingSet.mostCalibrationRegions))
     }
 
     /// A region of each class with a black blot, as dark as anything can be: the regions may hold no ink, and a network in bytes
     /// must not take ink for the darkest that it was shown.
-    package func extremeBatches() -> [BlockBatch] {
-        let regions = zip(validation, training).compactMap { $0.first ?? $1.first }
+    public func extremeBatches() -> [BlockBatch] {
+        let regions = zip(split.validation, split.training).compactMap { $0.first ?? $1.first }
         let images = regions.compactMap { try? image(of: $0, layout: validationLayout) }
         let side = validationLayout.imageSide
         var input: [Float] = []
@@ -368,7 +267,7 @@ public struct TrainingSet: BlockSource {
 
     /// A region with the layout's margin around it.
     private func image(of place: Place, layout: BlockLayout) throws -> RGBImage {
-        let slide = slides[place.slide]
+        let slide = slides[place.image]
         let corner = slide.regions.corner(place.position)
         return try slide.reader.read(
             x: corner.x - layout.margin, y: corner.y - layout.margin, width: layout.imageSide, height: layout.imageSide)
@@ -393,31 +292,28 @@ public struct TrainingSet: BlockSource {
     public var summary: [ModelDescription.TrainingSlide] {
         slides.enumerated().map { index, slide in
             ModelDescription.TrainingSlide(
-                name: slide.name, regions: training.reduce(0) { $0 + $1.filter { $0.slide == index }.count },
-                validationRegions: validation.reduce(0) { $0 + $1.filter { $0.slide == index }.count })
+                name: slide.name, regions: split.training.reduce(0) { $0 + $1.filter { $0.image == index }.count },
+                validationRegions: split.validation.reduce(0) { $0 + $1.filter { $0.image == index }.count })
         }
     }
 
     /// Training regions of each coarse class.
-    public var regionsPerClass: [Int] { training.map(\.count) }
+    public var regionsPerClass: [Int] { split.training.map(\.count) }
 
     /// All regions of each coarse class, held out or not.
-    var allRegionsPerClass: [Int] { zip(training, validation).map { $0.count + $1.count } }
+    public var countPerClass: [Int] { split.countPerClass }
 
     /// A few held-out regions for previews, from the lowest class that there is to the highest; from training where
     /// nothing could be held out. Their margin is as wide as the network sees.
     func previewRegions(count: Int) -> TrainingPreview.Regions {
-        let pool = validation.contains { !$0.isEmpty } ? validation : training
-        let occupied = pool.indices.filter { !pool[$0].isEmpty }
         let architecture = configuration.architecture
-        let layout = TrainingSet.layout(
+        let layout = BlockLayout.fitting(
             blocksPerSide: 1, blockSide: self.layout.blockSide, multiple: max(16, architecture.gridMultiple),
             leastMargin: architecture.halo)
-        let images = (0..<min(count, occupied.count)).map { index in
-            let known = occupied[index * (occupied.count - 1) / max(1, min(count, occupied.count) - 1)]
-            let readable = pool[known].prefix(TrainingSet.mostAttempts).lazy
+        let images = split.previewPlaces(count: count).map { known, candidates in
+            let readable = candidates.prefix(TrainingSet.mostAttempts).lazy
                 .compactMap { try? image(of: $0, layout: layout) }.first
-            return (readable ?? RGBImage(width: layout.imageSide, height: layout.imageSide), known)
+            return (image: readable ?? RGBImage(width: layout.imageSide, height: layout.imageSide), coarseClass: known)
         }
         return TrainingPreview.Regions(images: images, margin: layout.margin)
     }

@@ -1,3 +1,4 @@
+public import CoarseTraining
 public import Foundation
 public import LabelSuperResolution
 public import WholeSlide
@@ -10,7 +11,7 @@ public struct TrainingSlide: Sendable {
     public let scale: SlideScale
     public let heatmap: Heatmap
     public let tissue: TissueMask
-    public var regions: RegionGrid
+    public var regions: BlockGrid
     /// Fine labels, where the criterion wants them.
     public let mask: FineMask?
 
@@ -39,6 +40,6 @@ public struct TrainingSlide: Sendable {
         try mask?.check(fits: slide)
         name = slide.name
         reader = WorkingReader(slide: slide, frame: frame)
-        regions = RegionGrid(heatmap: heatmap, frame: frame, tissue: tissue, coarseClasses: coarseClasses)
+        regions = BlockGrid(heatmap: heatmap, frame: frame, tissue: tissue, coarseClasses: coarseClasses)
     }
 }

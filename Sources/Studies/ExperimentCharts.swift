@@ -1,4 +1,5 @@
 internal import Charts
+internal import CoarseTraining
 internal import Foundation
 internal import Lymphocytes
 internal import LabelSuperResolution

@@ -1,3 +1,4 @@
+internal import CoarseTraining
 internal import Foundation
 internal import Lymphocytes
 internal import LabelSuperResolution

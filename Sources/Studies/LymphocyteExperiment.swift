@@ -1,6 +1,7 @@
 public import Foundation
 public import Lymphocytes
 internal import Baselines
+internal import CoarseTraining
 public import LabelSuperResolution
 internal import Raster
 internal import ResultStore
@@ -338,7 +339,7 @@ public struct LymphocyteExperiment: Sendable {
             slides: slides, encoding: encoding, configuration: preset, priors: priors,
             coarseClasses: CoarseClasses())
         let (raw, temperature) = try madeNetwork(job, set: set, priors: priors, progress: progress)
-        let calibration = try NetworkCalibration(raw, set: set, priors: priors, temperature: temperature)
+        let calibration = try NetworkCalibration(raw, on: set, priors: priors, temperature: temperature)
         let network = TemperedNetwork(network: raw, temperature: calibration.temperature)
         let validation = try ValidationMetrics.measure(network, batches: set.validationBatches(), priors: priors)
         let described = if case .student = job.method.kind { preset.keeping(configuration) } else { preset }
@@ -376,12 +377,8 @@ public struct LymphocyteExperiment: Sendable {
     /// A student's scales for inference in bytes, so that its folder is a model like any other; nil for what is no network.
     private func quantizations(_ job: Job, set: TrainingSet, threshold: Double) throws -> [Quantization]? {
         guard case .student = job.method.kind else { return nil }
-        let batches = try set.validationBatches()
         let networks = try modelFolder(job).networks(members: 1, architecture: configuration(of: job).architecture)
-        let extremes = set.extremeBatches()
-        return try networks.compactMap {
-            try Quantization.calibrate($0, batches: batches, extremes: extremes, threshold: threshold)
-        }
+        return try NetworkAssessment.quantizations(networks, on: set, threshold: threshold)
     }
 
     /// - Returns: the network without temperature, and its temperature where that is not to be fitted.

@@ -1,3 +1,4 @@
+import CoarseTraining
 import Foundation
 import GraticuleTesting
 import LabelSuperResolution
@@ -29,19 +30,21 @@ struct TrainingSetTests {
     /// Held-out regions first, then others, so that no class that occurs is without; never more than are asked for.
     @Test(arguments: [1, 3, 64]) func calibrationTakesHeldOutRegionsFirst(most: Int) throws {
         let set = try set()
-        #expect(set.validation.contains { $0.count > 1 } && set.validation.contains { $0.isEmpty })
-        for (known, places) in set.calibrationPlaces(most: most).enumerated() {
-            #expect(places.count == min(most, set.allRegionsPerClass[known]) && Set(places).count == places.count)
-            let held = Set(set.validation[known])
+        #expect(set.split.validation.contains { $0.count > 1 } && set.split.validation.contains { $0.isEmpty })
+        for (known, places) in set.split.calibrationPlaces(most: most).enumerated() {
+            #expect(places.count == min(most, set.countPerClass[known]) && Set(places).count == places.count)
+            let held = Set(set.split.validation[known])
             #expect(places.prefix(held.count).allSatisfy(held.contains), "class \(known)")
         }
-        #expect(set.calibrationPlaces(most: most) == set.calibrationPlaces(most: most))
+        #expect(set.split.calibrationPlaces(most: most) == set.split.calibrationPlaces(most: most))
     }
 
     /// Batches hold what the places say, in their order.
     @Test func calibrationReadsItsRegions() throws {
         let set = try set()
-        let wanted = set.calibrationPlaces(most: 64).enumerated().flatMap { known, places in places.map { _ in known } }
+        let wanted = set.split.calibrationPlaces(most: 64).enumerated().flatMap { known, places in
+            places.map { _ in known }
+        }
         #expect(set.calibrationBatches.flatMap(\.classes).compactMap { $0 } == wanted)
     }
 
@@ -50,8 +53,8 @@ struct TrainingSetTests {
         let set = try set()
         let priors = try LabelPriors.defaultCurve(label: "lymphocyte", classCount: 10)
         let network = DarknessNetwork(failAfter: nil)
-        let plain = try NetworkCalibration(network, set: set, priors: priors, temperature: 1)
-        let scaled = try NetworkCalibration(network, set: set, priors: priors, temperature: 0.4)
+        let plain = try NetworkCalibration(network, on: set, priors: priors, temperature: 1)
+        let scaled = try NetworkCalibration(network, on: set, priors: priors, temperature: 0.4)
         let threshold = try #require(scaled.threshold)
         #expect(plain.threshold == plain.untemperedThreshold && threshold != plain.threshold)
         #expect(abs(scaled.untemperedThreshold - plain.untemperedThreshold) < 1e-9)
@@ -316,9 +319,9 @@ struct TrainingSetTests {
     @Test func heldOutRegionsAreNeverTrainedOn() throws {
         let slides = try [slide("phantom-1"), slide("phantom-2")]
         let set = try set(slides: slides)
-        #expect(Set(set.training.joined()).isDisjoint(with: Set(set.validation.joined())))
+        #expect(Set(set.split.training.joined()).isDisjoint(with: Set(set.split.validation.joined())))
         let known = slides.map { $0.regions.known.count }.reduce(0, +)
-        #expect(set.training.joined().count + set.validation.joined().count == known)
+        #expect(set.split.training.joined().count + set.split.validation.joined().count == known)
     }
 
     @Test func aSlideWithoutHeatmapIsNamed() throws {

@@ -1,4 +1,5 @@
 public import Foundation
+internal import CoarseTraining
 internal import LabelSuperResolution
 public import WholeSlide
 
@@ -57,7 +58,7 @@ public struct RegionSample: Codable, Sendable, Equatable {
     /// The same choice for the same slides and seed.
     static func choose(
         from slides: [TrainingSlide], classes: CoarseClasses, perClass: Int, seed: UInt64
-    ) -> [(coarseClass: Int, slide: Int, position: RegionGrid.Position)] {
+    ) -> [(coarseClass: Int, slide: Int, position: BlockGrid.Position)] {
         var generator = SeededGenerator(seed: seed)
         return (0..<classes.count).flatMap { known in
             let places = slides.indices.flatMap { slide in

@@ -1,21 +1,36 @@
 internal import Charts
 internal import Foundation
-internal import LabelSuperResolution
-package import Raster
+public import LabelSuperResolution
+public import Raster
 
 /// Pictures of the same held-out regions as training goes on.
-package struct TrainingPreview {
-    let folder: ModelFolder
-    let encoding: InputEncoding
+public struct TrainingPreview {
+    private let folder: ModelFolder
+    private let channels: Int
+    private let encode: (RGBImage) -> [Float]
+
+    /// - Parameters:
+    ///   - channels: of the network's input.
+    ///   - encode: makes the input of an image, `CHW`.
+    public init(folder: ModelFolder, channels: Int, encode: @escaping (RGBImage) -> [Float]) {
+        self.folder = folder
+        self.channels = channels
+        self.encode = encode
+    }
 
     /// Square images of regions with a margin that gives the network its context and is not shown.
-    struct Regions {
-        let images: [(image: RGBImage, coarseClass: Int)]
-        let margin: Int
+    public struct Regions {
+        public let images: [(image: RGBImage, coarseClass: Int)]
+        public let margin: Int
+
+        public init(images: [(image: RGBImage, coarseClass: Int)], margin: Int) {
+            self.images = images
+            self.margin = margin
+        }
     }
 
     /// Writes `previews/step-000100.png`: each region above its probability map, with the outline of p ≥ ½.
-    func write(step: Int, network: any SegmentationNetwork, regions: Regions) throws {
+    public func write(step: Int, network: any SegmentationNetwork, regions: Regions) throws {
         guard let side = regions.images.first?.image.width else { return }
         let margin = regions.margin
         let shown = side - 2 * margin
@@ -24,10 +39,8 @@ package struct TrainingPreview {
         let canvas = try Canvas(width: gap + regions.images.count * (cell + gap), height: top + 2 * (cell + gap))
         canvas.text("Step \(step)", x: Double(gap), y: 22, size: 14, isBold: true)
         for (index, (image, known)) in regions.images.enumerated() {
-            var values: [Float] = []
-            encoding.append(image, to: &values)
             let logOdds = try network.logOdds(
-                ImageBatch(count: 1, channels: encoding.channels, height: side, width: side, values: values))
+                ImageBatch(count: 1, channels: channels, height: side, width: side, values: encode(image)))
             let map = Plane(width: side, height: side, values: logOdds)
                 .cropped(x: margin, y: margin, width: shown, height: shown)
             let own = image.cropped(x: margin, y: margin, width: shown, height: shown)
@@ -57,7 +70,7 @@ package struct TrainingPreview {
         return result
     }
 
-    package static func outlined(_ image: RGBImage, logOdds: Plane<Float>) -> RGBImage {
+    public static func outlined(_ image: RGBImage, logOdds: Plane<Float>) -> RGBImage {
         var result = image
         for y in 1..<(image.height - 1) {
             for x in 1..<(image.width - 1) where logOdds[x, y] >= 0 {
