@@ -22,7 +22,8 @@ struct ResultsWatch: Service {
         return ServiceError(
             description:
                 "results file \(file.url.path) was \(file.place == nil ? "deleted" : "replaced") while it was served: "
-                + "start the service again")
+                + "what stands beside it as \(file.url.lastPathComponent)-wal and -shm belongs to the one before; remove them, then start the service again"
+        )
     }
 
     func run() async throws {

@@ -46,6 +46,8 @@ extension ResultStore {
                 }
                 return outcome
             }
+        } catch let error as DatabaseError where (error.message ?? "").contains("other.") {
+            throw StoreError.from(error, path: other.path)
         } catch {
             throw StoreError.from(error, path: url.path)
         }

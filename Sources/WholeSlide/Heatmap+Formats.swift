@@ -68,16 +68,22 @@ extension Heatmap {
 
     private init(picture url: URL, extent: Extent) throws(SlideError) {
         var (columns, rows) = (0, 0)
-        var found: [(x: Int, y: Int, red: UInt8, green: UInt8)] = []
+        // A grey picture has no channels of necrosis and tissue: every pixel is a region.
+        var isGrey = true
+        var found: [(x: Int, y: Int, red: UInt8, green: UInt8, blue: UInt8)] = []
         do {
             try PNG.readNumbers(url, mostPixels: Heatmap.mostPictureRegions) { width, height in
                 (columns, rows) = (width, height)
             } row: { y, numbers in
-                // No tissue, or nothing at all.
-                for x in 0..<columns where numbers[4 * x + 2] > 0 && numbers[4 * x + 3] > 0 {
-                    found.append((x, y, numbers[4 * x], numbers[4 * x + 1]))
+                // Transparent pixels are nothing at all.
+                for x in 0..<columns where numbers[4 * x + 3] > 0 {
+                    let (red, green, blue) = (numbers[4 * x], numbers[4 * x + 1], numbers[4 * x + 2])
+                    isGrey = isGrey && red == green && green == blue
+                    found.append((x, y, red, green, blue))
                 }
             }
+            // Nothing but zeros says that there is no tissue.
+            if !isGrey || found.allSatisfy({ $0.red == 0 }) { found.removeAll { $0.blue == 0 } }
         } catch {
             throw SlideError(.heatmap, "cannot read heatmap \(url.path)", cause: "\(error)")
         }
@@ -88,7 +94,7 @@ extension Heatmap {
             regions: found.map {
                 Region(
                     level0X: Double($0.x) * side, level0Y: Double($0.y) * side, probability: Double($0.red) / 255,
-                    necrosis: Double($0.green) / 255)
+                    necrosis: isGrey ? 0 : Double($0.green) / 255)
             }, level0Side: side, format: .png)
     }
 

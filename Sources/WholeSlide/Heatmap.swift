@@ -86,6 +86,44 @@ public struct Heatmap: Sendable {
                 "heatmap \(url.path) does not fit slide \(slide.name): it reaches from (\(Int(left)), \(Int(top))) to "
                     + "(\(Int(right)), \(Int(bottom))), the slide has \(slide.width)×\(slide.height) px")
         }
+        try checkOverlap()
+    }
+
+    /// Each place has one region: of two the label is not known, or pixels count twice.
+    ///
+    /// Partial regions at an edge may reach into their neighbours; the middles are what must lie apart.
+    private func checkOverlap() throws(SlideError) {
+        let corners = self.corners
+        let columns = Int((corners.most.x - corners.least.x) / level0Side) + 2
+        let rows = Int((corners.most.y - corners.least.y) / level0Side) + 2
+        guard regions.count > 1, columns > 0, rows > 0, columns <= 1 << 20, rows <= 1 << 20, columns * rows <= 1 << 28
+        else { return }
+        func cell(_ region: Region) -> Int {
+            let x = ((region.level0X - corners.least.x) / level0Side).rounded()
+            let y = ((region.level0Y - corners.least.y) / level0Side).rounded()
+            return Int(y) * columns + Int(x)
+        }
+        var count = [UInt8](repeating: 0, count: columns * rows)
+        for region in regions { count[cell(region)] = min(2, count[cell(region)] + 1) }
+        var first: [SIMD2<Double>: Double] = [:]
+        var crowded = 0
+        for region in regions where count[cell(region)] > 1 {
+            crowded += 1
+            let corner = SIMD2(region.level0X, region.level0Y)
+            if let other = first[corner] {
+                throw SlideError(
+                    .heatmap,
+                    "heatmap \(url.path) lists the region at (\(corner.x), \(corner.y)) twice, with the probabilities \(other) and \(region.probability)"
+                )
+            }
+            first[corner] = region.probability
+        }
+        guard crowded * 20 <= regions.count else {
+            throw SlideError(
+                .heatmap,
+                "heatmap \(url.path) has regions that overlap: \(crowded) of \(regions.count) share the place of another; "
+                    + "one region of \(level0Side) px every \(level0Side) px is expected")
+        }
     }
 
     /// The least and the largest corner of the regions, each axis by itself, level-0 px; zeros where there are none.

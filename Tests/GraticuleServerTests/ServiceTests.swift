@@ -208,12 +208,12 @@ import Testing
             #expect(watch.failure == nil)
             try Data("b".utf8).write(to: file, options: .atomic)
             #expect(
-                watch.failure?.description
-                    == "results file \(file.path) was replaced while it was served: start the service again")
+                watch.failure?.description.hasPrefix("results file \(file.path) was replaced while it was served: ")
+                    == true)
             try FileManager.default.removeItem(at: file)
             #expect(
-                watch.failure?.description
-                    == "results file \(file.path) was deleted while it was served: start the service again")
+                watch.failure?.description.hasPrefix("results file \(file.path) was deleted while it was served: ")
+                    == true)
         }
     }
 }

@@ -42,6 +42,23 @@ struct HeatmapFormatTests {
         }
     }
 
+    /// Grey has no channels of necrosis and tissue: dense regions are not necrotic, and a probability of 0 is a region too.
+    @Test func greyPictures() throws {
+        try TestFolders.withTemporary { folder in
+            var image = RGBImage(width: 2, height: 2)
+            let values: [UInt8] = [0, 51, 153, 255]
+            for i in 0..<4 { image[i % 2, i / 2] = (values[i], values[i], values[i]) }
+            let file = folder.appendingPathComponent("a.png")
+            try PNG.write(image, to: file)
+            let heatmap = try Heatmap(file, extent: extent)
+            #expect(heatmap.regions.map(\.probability) == [0, 0.2, 0.6, 1])
+            #expect(heatmap.regions.allSatisfy { $0.necrosis == 0 })
+            try PNG.write(RGBImage(width: 2, height: 2, pixels: [UInt8](repeating: 0, count: 12)), to: file)
+            let error = try #require(throws: SlideError.self) { try Heatmap(file, extent: extent) }
+            #expect(error.message == "heatmap \(file.path) has no region with tissue")
+        }
+    }
+
     @Test func caMicroscope() throws {
         let rows = (0..<4).map { "[\(0.5 * Double($0 % 2)),\(0.5 * Double($0 / 2)),0.9,\(probabilities[$0])]" }
         let text = """

@@ -92,4 +92,27 @@ struct HeatmapTests {
         }
         #expect(coarse.message.contains("100.0 µm") && coarse.message.contains("50.0 µm"), "\(coarse)")
     }
+
+    /// Of two labels at one place none is known, and overlapping regions count pixels twice.
+    @Test func regionsLieOnceAndSideBySide() throws {
+        let slide = try Slide(PhantomFixture.folder.appendingPathComponent("phantom-1.svs"))
+        let scale = try slide.scale()
+        func failure(_ rows: [(Int, Int, Double)], columns: String = "") throws -> String {
+            let text =
+                columns.isEmpty
+                ? rows.map { "\($0.0) \($0.1) \($0.2) 0\n" }.joined()
+                : columns + rows.map { "\($0.0),\($0.1),100,100,\($0.2)\n" }.joined()
+            let heatmap = try read(text)
+            return try #require(throws: SlideError.self) { try heatmap.check(fits: slide, scale: scale) }.message
+        }
+        let grid = (0..<16).map { (50 + 100 * ($0 % 4), 50 + 100 * ($0 / 4), 0.5) }
+        #expect(
+            try failure(grid + [(150, 50, 0.9)]).hasSuffix(
+                "lists the region at (100.0, 0.0) twice, with the probabilities 0.5 and 0.9"))
+        let dense = (0..<36).map { (50 * ($0 % 6), 50 * ($0 / 6), 0.5) }
+        #expect(try failure(dense, columns: "minx,miny,width,height,prob_TIL\n").contains("has regions that overlap"))
+        // A partial column at the edge is none of that.
+        let partial = grid + (0..<4).map { (425, 50 + 100 * $0, 0.5) }
+        try read(partial.map { "\($0.0) \($0.1) \($0.2) 0\n" }.joined()).check(fits: slide, scale: scale)
+    }
 }

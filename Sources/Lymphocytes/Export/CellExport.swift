@@ -61,7 +61,11 @@ public struct CellExport: Sendable {
         var count = 0
         try store.forEachCell(run: run.id) { cell in
             count += 1
-            try body(count, cell)
+            do {
+                try body(count, cell)
+            } catch let error as RasterError where error.code == .mismatch {
+                throw WorkError(.input, "\(store.url.path) is damaged: cell \(cell.id) of \(run.slide): \(error)")
+            }
             if count % 4096 == 0 { progress(Double(count) / Double(max(1, run.cells))) }
         }
     }
