@@ -36,7 +36,7 @@ public struct NetworkAssessment: Sendable {
         validation = try ValidationMetrics.measure(
             TorchSegmentationNetwork(networks, temperature: calibration.temperature), batches: batches, priors: priors)
         quantizations = try NetworkAssessment.quantizations(
-            networks, on: blocks, threshold: calibration.untemperedThreshold)
+            networks, batches: batches, extremes: blocks.extremeBatches(), threshold: calibration.untemperedThreshold)
     }
 
     /// Scales for inference in bytes, of all networks or of none.
@@ -45,8 +45,13 @@ public struct NetworkAssessment: Sendable {
     public static func quantizations(
         _ networks: [UNet], on blocks: some CalibrationBlocks, threshold: Double
     ) throws -> [Quantization]? {
-        let batches = try blocks.validationBatches()
-        let extremes = blocks.extremeBatches()
+        try quantizations(
+            networks, batches: blocks.validationBatches(), extremes: blocks.extremeBatches(), threshold: threshold)
+    }
+
+    private static func quantizations(
+        _ networks: [UNet], batches: [BlockBatch], extremes: [BlockBatch], threshold: Double
+    ) throws -> [Quantization]? {
         let found = try networks.compactMap {
             try Quantization.calibrate($0, batches: batches, extremes: extremes, threshold: threshold)
         }
