@@ -239,7 +239,7 @@ struct GaussianMixture {
 
 /// The posterior as an engine, so that it goes wherever a network does.
 ///
-/// `@unchecked Sendable`: its tensors are never changed.
+/// `@unchecked Sendable`: its tensors are never changed after init, and libtorch allows concurrent passes over constant tensors.
 public final class MixtureNetwork: SegmentationNetwork, @unchecked Sendable {
     public var engineName: String { "libtorch" }
     private let posterior: MixturePosterior

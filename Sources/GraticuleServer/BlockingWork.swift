@@ -8,61 +8,86 @@ internal import Synchronization
 /// that hangs – a dead disk, a file that never answers – is given up at its deadline: its client is told, and another thread
 /// takes the place of the one that is lost to it.
 final class BlockingWork: Sendable {
-    /// One call.
-    private final class Item: Sendable {
-        let body: @Sendable () -> Void
-        let fail: @Sendable (any Error) -> Void
+    /// One call, which its work and its deadline both want to answer.
+    private final class Call: Sendable {
+        let run: @Sendable () -> Void
+        let giveUp: @Sendable () -> Void
         let key: String?
+        let since = DispatchTime.now()
 
-        init(body: @escaping @Sendable () -> Void, fail: @escaping @Sendable (any Error) -> Void, key: String?) {
-            self.body = body
-            self.fail = fail
+        init<Value: Sendable>(
+            _ continuation: CheckedContinuation<Value, any Error>, key: String?,
+            body: @escaping @Sendable () throws -> Value
+        ) {
+            let waiting = Mutex<CheckedContinuation<Value, any Error>?>(continuation)
+            let answer = Answer(waiting)
+            run = { answer.give(Result(catching: body)) }
+            giveUp = {
+                answer.give(
+                    .failure(
+                        HTTPError(
+                            .serviceUnavailable,
+                            message: "what was asked for does not answer; the service goes on without it")))
+            }
             self.key = key
+        }
+
+        func age(at now: DispatchTime) -> Double {
+            Double(now.uptimeNanoseconds - since.uptimeNanoseconds) / 1e9
         }
     }
 
-    /// A continuation that the work and its deadline both want to resume.
-    private final class Once<Value: Sendable>: Sendable {
-        private let continuation: Mutex<CheckedContinuation<Value, any Error>?>
+    /// The first answer counts.
+    private final class Answer<Value: Sendable>: Sendable {
+        private let waiting: Mutex<CheckedContinuation<Value, any Error>?>
 
-        init(_ continuation: CheckedContinuation<Value, any Error>) {
-            self.continuation = Mutex(continuation)
+        init(_ waiting: consuming Mutex<CheckedContinuation<Value, any Error>?>) {
+            self.waiting = waiting
         }
 
-        /// - Returns: whether this was the first call.
-        @discardableResult
-        func resume(with result: Result<Value, any Error>) -> Bool {
-            let waiting = continuation.withLock { waiting in
+        func give(_ result: Result<Value, any Error>) {
+            let continuation = waiting.withLock { waiting in
                 defer { waiting = nil }
                 return waiting
             }
-            waiting?.resume(with: result)
-            return waiting != nil
+            continuation?.resume(with: result)
         }
     }
 
+    private struct Running {
+        let call: Call
+        let since: DispatchTime
+        /// Whether it has been at work for so long that another thread takes its place.
+        var isSlow = false
+    }
+
     private struct State {
-        var urgent: [Item] = []
-        var normal: [Item] = []
-        /// Calls that run, by what they are about.
-        var running: [String: Int] = [:]
+        var urgent: [Call] = []
+        var normal: [Call] = []
+        var running: [ObjectIdentifier: Running] = [:]
         var threads = 0
-        /// Threads that have been at one call for longer than ``slowSeconds``: others take their place.
-        var slow = 0
-        var count = 0
+        var isWatched = false
+
+        var slow: Int { running.values.count { $0.isSlow } }
+        var isIdle: Bool { urgent.isEmpty && normal.isEmpty && running.isEmpty }
     }
 
     private let name: String
     private let threads: Int
     private let mostWaiting: Int
     private let seconds: Double
-    private let condition = NSCondition()
     private let state = Mutex(State())
+    /// Raised once for each call that comes, and for each that ends: one about the same thing may begin then.
+    private let wakeUp = DispatchSemaphore(value: 0)
 
     /// A call that takes longer is in the way of others.
     private static let slowSeconds = 0.5
     /// Threads that take the place of slow ones, at most.
     private static let mostSpare = 16
+    /// How often hanging calls are looked for.
+    private static let watchSeconds = 0.25
+    /// How long a thread waits for work before it ends.
+    private static let idleSeconds = 5.0
 
     /// - Parameters:
     ///   - threads: calls that run at once.
@@ -78,48 +103,52 @@ final class BlockingWork: Sendable {
     ///   - isUrgent: whether it goes before what waits already: someone has clicked.
     ///   - key: what the call is about; no more calls about one thing run at once than there are threads, so that one that
     ///     hangs leaves spare threads to others.
-    func run<Result: Sendable>(
-        isUrgent: Bool = false, key: String? = nil, _ body: @escaping @Sendable () throws -> Result
-    ) async throws -> Result {
+    func run<Value: Sendable>(
+        isUrgent: Bool = false, key: String? = nil, _ body: @escaping @Sendable () throws -> Value
+    ) async throws -> Value {
         try await withCheckedThrowingContinuation { continuation in
-            let once = Once(continuation)
-            let item = Item(
-                body: { once.resume(with: Swift.Result(catching: body)) }, fail: { once.resume(with: .failure($0)) },
-                key: key)
-            let isAccepted = state.withLock { state in
-                guard state.count < mostWaiting else { return false }
-                state.count += 1
-                if isUrgent { state.urgent.append(item) } else { state.normal.append(item) }
-                return true
+            let call = Call(continuation, key: key, body: body)
+            let (isAccepted, beginsWatch) = state.withLock { state in
+                guard state.urgent.count + state.normal.count + state.running.count < mostWaiting else {
+                    return (false, false)
+                }
+                if isUrgent { state.urgent.append(call) } else { state.normal.append(call) }
+                defer { state.isWatched = true }
+                return (true, !state.isWatched)
             }
             guard isAccepted else {
-                once.resume(
-                    with: .failure(
-                        HTTPError(
-                            .serviceUnavailable, headers: [.retryAfter: "1"],
-                            message: "the service is busy; try again in a moment")))
+                continuation.resume(
+                    throwing: HTTPError(
+                        .serviceUnavailable, headers: [.retryAfter: "1"],
+                        message: "the service is busy; try again in a moment"))
                 return
             }
+            wakeUp.signal()
             addThreadIfNeeded()
-            condition.withLock { condition.signal() }
-            DispatchQueue.global().asyncAfter(deadline: .now() + seconds) { [weak self] in
-                let isLate = once.resume(
-                    with: .failure(
-                        HTTPError(
-                            .serviceUnavailable,
-                            message: "what was asked for does not answer; the service goes on without it")))
-                if isLate { self?.drop(item) }
-            }
+            if beginsWatch { watch() }
         }
     }
 
-    /// Forgets a call that still waits.
-    private func drop(_ item: Item) {
-        state.withLock { state in
-            let before = state.urgent.count + state.normal.count
-            state.urgent.removeAll { $0 === item }
-            state.normal.removeAll { $0 === item }
-            state.count -= before - state.urgent.count - state.normal.count
+    /// Looks for calls that hang, as long as there are calls.
+    private func watch() {
+        DispatchQueue.global().asyncAfter(deadline: .now() + BlockingWork.watchSeconds) { [weak self] in
+            guard let self else { return }
+            let now = DispatchTime.now()
+            let (late, goesOn) = state.withLock { state in
+                for (id, running) in state.running
+                where Double(now.uptimeNanoseconds - running.since.uptimeNanoseconds) / 1e9 > BlockingWork.slowSeconds {
+                    state.running[id]?.isSlow = true
+                }
+                let late = (state.urgent + state.normal + state.running.values.map(\.call))
+                    .filter { $0.age(at: now) > seconds }
+                state.urgent.removeAll { $0.age(at: now) > seconds }
+                state.normal.removeAll { $0.age(at: now) > seconds }
+                state.isWatched = !state.isIdle
+                return (late, state.isWatched)
+            }
+            for call in late { call.giveUp() }
+            addThreadIfNeeded()
+            if goesOn { watch() }
         }
     }
 
@@ -139,62 +168,40 @@ final class BlockingWork: Sendable {
         thread.start()
     }
 
-    /// Takes a call and runs it.
+    /// Takes a call and runs it, or waits for one.
     ///
     /// - Returns: whether the thread goes on.
     private func work() -> Bool {
-        guard let item = take() else {
-            // A thread too many ends; one too few is made when there is work.
+        guard let call = take() else {
+            guard wakeUp.wait(timeout: .now() + BlockingWork.idleSeconds) == .timedOut else { return true }
             return state.withLock { state in
-                guard state.urgent.isEmpty || state.threads > threads + state.slow else { return true }
+                // A call may have come in this moment, which no other thread was made for.
+                guard state.urgent.isEmpty, state.normal.isEmpty else { return true }
                 state.threads -= 1
                 return false
             }
         }
-        let isSlow = Mutex(false)
-        let timer = DispatchWorkItem { [weak self] in
-            guard let self else { return }
-            isSlow.withLock { $0 = true }
-            state.withLock { $0.slow += 1 }
-            addThreadIfNeeded()
-        }
-        DispatchQueue.global().asyncAfter(deadline: .now() + BlockingWork.slowSeconds, execute: timer)
-        item.body()
-        timer.cancel()
-        state.withLock { state in
-            if isSlow.withLock({ $0 }) { state.slow -= 1 }
-            state.count -= 1
-            if let key = item.key {
-                state.running[key, default: 1] -= 1
-                if state.running[key] == 0 { state.running[key] = nil }
-            }
-        }
-        condition.withLock { condition.signal() }
+        call.run()
+        state.withLock { state in state.running[ObjectIdentifier(call)] = nil }
+        wakeUp.signal()
         return true
     }
 
-    /// The next call that may run; waits a while for one.
-    private func take() -> Item? {
-        let deadline = Date().addingTimeInterval(5)
-        while true {
-            let found = state.withLock { state -> Item? in
-                func first(_ items: inout [Item]) -> Item? {
-                    let index = items.firstIndex { item in
-                        item.key.map { state.running[$0, default: 0] < threads } ?? true
-                    }
-                    return index.map { items.remove(at: $0) }
-                }
-                var (urgent, normal) = (state.urgent, state.normal)
-                guard let item = first(&urgent) ?? first(&normal) else { return nil }
-                (state.urgent, state.normal) = (urgent, normal)
-                if let key = item.key { state.running[key, default: 0] += 1 }
-                return item
+    /// The next call that may run.
+    private func take() -> Call? {
+        state.withLock { state in
+            let busy = Dictionary(state.running.values.compactMap(\.call.key).map { ($0, 1) }, uniquingKeysWith: +)
+            func mayRun(_ call: Call) -> Bool { call.key.map { busy[$0, default: 0] < threads } ?? true }
+            let call: Call
+            if let index = state.urgent.firstIndex(where: mayRun) {
+                call = state.urgent.remove(at: index)
+            } else if let index = state.normal.firstIndex(where: mayRun) {
+                call = state.normal.remove(at: index)
+            } else {
+                return nil
             }
-            if let found { return found }
-            let isSignalled = condition.withLock {
-                condition.wait(until: min(deadline, Date().addingTimeInterval(0.05)))
-            }
-            if !isSignalled, Date() > deadline { return nil }
+            state.running[ObjectIdentifier(call)] = Running(call: call, since: .now())
+            return call
         }
     }
 }

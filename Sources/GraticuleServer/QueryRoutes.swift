@@ -23,8 +23,8 @@ extension GraticuleService {
                     Question.self, from: try await body.collect(upTo: JSONBody.mostBytes), keys: ["sql"])
                 return try await queries.answer(question.sql)
             }
-            var response = JSONBody.response(
-                json: Data(withoutPaths(text: String(decoding: answer, as: UTF8.self)).utf8))
+            // The sandbox reads columns with paths as NULL.
+            var response = JSONBody.response(json: answer)
             // Watching for the client's end takes the connection.
             response.headers[.connection] = "close"
             return response

@@ -65,6 +65,7 @@ enum JSONBody {
     }
 
     /// Decodes a request's body.
+    ///
     /// - Parameter keys: the fields that a request may have.
     static func decode<Value: Decodable>(
         _ type: Value.Type, from request: Request, keys: Set<String>? = nil

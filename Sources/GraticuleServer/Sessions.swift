@@ -77,6 +77,8 @@ final class WrongTokens: Sendable {
                 return nil
             }
             if clients.count >= WrongTokens.most { clients = clients.filter { $0.value.waitsUntil > time } }
+            // Whoever has so many addresses is not slowed by them; memory is what is bounded here.
+            if clients.count >= WrongTokens.most { clients = [:] }
             entry.failures += 1
             let extra = entry.failures - WrongTokens.free
             if extra > 0 {

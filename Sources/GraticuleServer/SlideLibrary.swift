@@ -15,6 +15,8 @@ final class SlideLibrary: Sendable {
         let id: String
         let name: String
         let file: SlideFile
+        /// What the file was when the folder was read: another one at its place has another.
+        let stamp: String
 
         var url: URL { file.url }
     }
@@ -36,6 +38,7 @@ final class SlideLibrary: Sendable {
         var entries: [Entry] = []
         var byID: [String: Entry] = [:]
         var read = Date.distantPast
+        var isBeingRead = false
         var models: [String: (model: SegmentationModel, stamp: String)] = [:]
     }
 
@@ -50,13 +53,14 @@ final class SlideLibrary: Sendable {
     /// Slides open at once: each holds file descriptors and OpenSlide's cache of 32 MB.
     private static let mostOpen = 12
     /// The folder is read anew when the list is older than this, seconds: slides may come while the service runs.
-    private static let freshness = 5.0
+    private static let freshness = 2.0
 
     init(_ options: ServiceOptions, store: ResultStore) {
         folder = options.slides
         modelFolder = options.models
         givenScale = options.givenScale
         self.store = store
+        readFolder()
     }
 
     /// The slides of the folder by name.
@@ -75,25 +79,39 @@ final class SlideLibrary: Sendable {
         return named.count == 1 ? named[0] : nil
     }
 
+    /// The folder as it was read last. Where that is a while ago it is read anew by another thread: requests come in on the
+    /// server's own, which must not wait for a disk.
     private func refreshed() -> State {
+        let (known, reads) = state.withLock { state in
+            let isOld = Date().timeIntervalSince(state.read) > SlideLibrary.freshness
+            let reads = isOld && !state.isBeingRead
+            if reads { state.isBeingRead = true }
+            return (state, reads)
+        }
+        if reads {
+            DispatchQueue.global().async { [self] in readFolder() }
+        }
+        return known
+    }
+
+    private func readFolder() {
+        // Links out of the folder are not followed, and pipes are not waited for.
+        let root = folder.resolvingSymlinksInPath().path
+        let entries = SlideFolder.contents(of: [folder]).slides.compactMap { file -> Entry? in
+            let path = file.url.resolvingSymlinksInPath().path
+            let attributes = try? FileManager.default.attributesOfItem(atPath: path)
+            guard path.hasPrefix(root == "/" ? root : root + "/"),
+                attributes?[.type] as? FileAttributeType == .typeRegular
+            else { return nil }
+            var fingerprint = Fingerprint()
+            fingerprint.add(Data(file.relativePath.utf8))
+            return Entry(id: fingerprint.text, name: file.name, file: file, stamp: file.stamp ?? "")
+        }
         state.withLock { state in
-            guard Date().timeIntervalSince(state.read) > SlideLibrary.freshness else { return state }
-            // Links out of the folder are not followed, and pipes are not waited for.
-            let root = folder.resolvingSymlinksInPath().path
-            let files = SlideFolder.contents(of: [folder]).slides.filter { file in
-                let path = file.url.resolvingSymlinksInPath().path
-                let attributes = try? FileManager.default.attributesOfItem(atPath: path)
-                return path.hasPrefix(root == "/" ? root : root + "/")
-                    && attributes?[.type] as? FileAttributeType == .typeRegular
-            }
-            state.entries = files.map {
-                var fingerprint = Fingerprint()
-                fingerprint.add(Data($0.relativePath.utf8))
-                return Entry(id: fingerprint.text, name: $0.name, file: $0)
-            }
-            state.byID = Dictionary(state.entries.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
+            state.entries = entries
+            state.byID = Dictionary(entries.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
             state.read = Date()
-            return state
+            state.isBeingRead = false
         }
     }
 

@@ -22,7 +22,7 @@ extension GraticuleService {
         router.get("/slides/{id}_files/{level}/{tile}.jpeg") { request, context in
             let entry = try library.entry(id: try context.parameters.require("id"))
             let (level, column, row) = try GraticuleService.address(context)
-            let key = "\(entry.id)/\(entry.file.stamp ?? "")/\(level)/\(column)_\(row)"
+            let key = "\(entry.id)/\(entry.stamp)/\(level)/\(column)_\(row)"
             if let known = tiles[key] { return known.response(to: request, cacheControl: GraticuleService.kept) }
             let tile = try await tileWork.run(key: entry.id) {
                 if let known = tiles[key] { return known }
@@ -38,7 +38,7 @@ extension GraticuleService {
         }
         router.get("/slides/{id}/thumbnail.jpeg") { request, context in
             let entry = try library.entry(id: try context.parameters.require("id"))
-            let key = "\(entry.id)/\(entry.file.stamp ?? "")/thumbnail"
+            let key = "\(entry.id)/\(entry.stamp)/thumbnail"
             if let known = tiles[key] { return known.response(to: request, cacheControl: GraticuleService.kept) }
             let image = try await tileWork.run(key: entry.id) {
                 let image = try GraticuleService.jpeg(try library.opened(entry).pyramid.thumbnail(side: 512))

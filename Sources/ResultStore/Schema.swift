@@ -6,74 +6,29 @@ enum Schema {
     static let applicationID = 0x4752_5443
 
     /// Each step takes a file from the version that is its index to the next.
-    static let migrations: [String] = [version1, version2, version3, version4, version5, version6]
+    static let migrations: [String] = [version1, version2, version3, version4, version5]
 
     static var currentVersion: Int { migrations.count }
 
-    /// Quality is judged in squares of a fixed size instead of tiles, so that densities do not depend on the tiles' side. Older
-    /// runs have no squares; theirs go by tiles.
-    private static let version6 = """
-        DROP VIEW slide_summary;
-
-        CREATE TABLE quality (
-            run_id INTEGER NOT NULL REFERENCES run(id) ON DELETE CASCADE,
-            square_row INTEGER NOT NULL,
-            square_column INTEGER NOT NULL,
-            level0_side REAL NOT NULL,
-            samples INTEGER NOT NULL DEFAULT 0,
-            tissue INTEGER NOT NULL DEFAULT 0,
-            pen INTEGER NOT NULL DEFAULT 0,
-            blocks INTEGER NOT NULL DEFAULT 0,
-            dark_blocks INTEGER NOT NULL DEFAULT 0,
-            contrast REAL NOT NULL DEFAULT 0,
-            grey_sum REAL NOT NULL DEFAULT 0,
-            grey_square REAL NOT NULL DEFAULT 0,
-            tissue_mm2 REAL NOT NULL DEFAULT 0,
-            cells INTEGER NOT NULL DEFAULT 0,
-            cell_area_um2 REAL NOT NULL DEFAULT 0,
-            flag TEXT GENERATED ALWAYS AS (CASE
-                WHEN pen > 0.05 * samples THEN 'pen'
-                WHEN dark_blocks > 0.3 * blocks * MAX(tissue * 1.0 / MAX(samples, 1), 0.01) THEN 'fold'
-                WHEN tissue > 500 AND (contrast / (2.0 * tissue)) * (contrast / (2.0 * tissue)) <
-                    0.01 * MAX(grey_square / tissue - (grey_sum / tissue) * (grey_sum / tissue), 1) THEN 'blur'
-                END) VIRTUAL,
-            PRIMARY KEY (run_id, square_row, square_column)
-        ) WITHOUT ROWID;
-
-        CREATE VIEW slide_summary AS
-            SELECT slide.name AS slide, model.name AS model, run.id AS run_id, run.status,
-                sums.cells, ROUND(COALESCE(sums.tissue, run.tissue_mm2), 3) AS tissue_mm2,
-                ROUND(CASE WHEN squares.run_id IS NOT NULL THEN squares.cells / NULLIF(squares.tissue, 0)
-                    WHEN sums.good_tissue IS NULL THEN sums.cells / NULLIF(run.tissue_mm2, 0)
-                    ELSE sums.good_cells / NULLIF(sums.good_tissue, 0) END, 1) AS cells_per_mm2,
-                ROUND(sums.area / NULLIF(sums.cells, 0), 1) AS mean_area_um2,
-                sums.unreadable AS unreadable_tiles,
-                ROUND(sums.area / 1e6 / NULLIF(COALESCE(sums.tissue, run.tissue_mm2), 0), 4) AS covered_fraction,
-                COALESCE(squares.flagged, sums.flagged) AS flagged_squares,
-                ROUND(run.nearest_neighbor_index, 3) AS nearest_neighbor_index, ROUND(run.seam_score, 3) AS seam_score,
-                slide.file AS file, slide.is_replaced AS is_replaced
-            FROM run JOIN slide ON slide.id = run.slide_id JOIN model ON model.id = run.model_id
-            LEFT JOIN (
-                SELECT run_id, SUM(cells) AS cells, SUM(cell_area_um2) AS area, SUM(tissue_mm2) AS tissue,
-                    SUM(CASE WHEN flag IS NULL THEN tissue_mm2 END) AS good_tissue,
-                    SUM(CASE WHEN flag IS NULL THEN cells END) * 1.0 AS good_cells,
-                    SUM(status = 'unreadable') AS unreadable, SUM(flag IS NOT NULL) AS flagged
-                FROM tile GROUP BY run_id) AS sums ON sums.run_id = run.id
-            LEFT JOIN (
-                SELECT run_id, TOTAL(CASE WHEN flag IS NULL THEN tissue_mm2 END) AS tissue,
-                    TOTAL(CASE WHEN flag IS NULL THEN cells END) AS cells,
-                    SUM(flag IS NOT NULL AND tissue_mm2 > 0) AS flagged
-                FROM quality GROUP BY run_id) AS squares ON squares.run_id = run.id;
-        """
-
     /// Slides are known by content and scale, models by name as well as fingerprint, so that slides of one name lie side by
     /// side and a model's new name leaves history alone. Runs know their tissue; what could not be used is kept with its
-    /// reason; each reader's counts are kept; jobs end as they ended. The views are made anew at the end.
+    /// reason; each reader's counts are kept; jobs end as they ended. Quality is judged in squares of a fixed size instead of tiles,
+    /// so that densities do not depend on the tiles' side; older runs have no squares, and theirs go by tiles. The views are made
+    /// anew at the end.
+    ///
+    /// Runs that are not finished begin anew: cells of tiles and cells of tissue, or squares of a part of a slide, would be one
+    /// result otherwise.
     ///
     /// Tables are built anew, so foreign keys must be off while it runs.
     private static let version5 = """
         DROP VIEW slide_summary;
         DROP VIEW region_disagreement;
+
+        DELETE FROM cell WHERE run_id IN (SELECT id FROM run WHERE status <> 'done');
+        DELETE FROM tile WHERE run_id IN (SELECT id FROM run WHERE status <> 'done');
+        DELETE FROM region WHERE run_id IN (SELECT id FROM run WHERE status <> 'done');
+        DELETE FROM cell_evaluation WHERE run_id IN (SELECT id FROM run WHERE status <> 'done');
+        DELETE FROM run WHERE status <> 'done';
 
         CREATE TABLE slide_new (
             id INTEGER PRIMARY KEY,
@@ -163,15 +118,41 @@ enum Schema {
         DROP TABLE region_count;
         ALTER TABLE region_count_new RENAME TO region_count;
 
+        CREATE TABLE quality (
+            run_id INTEGER NOT NULL REFERENCES run(id) ON DELETE CASCADE,
+            square_row INTEGER NOT NULL,
+            square_column INTEGER NOT NULL,
+            level0_side REAL NOT NULL,
+            samples INTEGER NOT NULL DEFAULT 0,
+            tissue INTEGER NOT NULL DEFAULT 0,
+            pen INTEGER NOT NULL DEFAULT 0,
+            blocks INTEGER NOT NULL DEFAULT 0,
+            dark_blocks INTEGER NOT NULL DEFAULT 0,
+            contrast REAL NOT NULL DEFAULT 0,
+            grey_sum REAL NOT NULL DEFAULT 0,
+            grey_square REAL NOT NULL DEFAULT 0,
+            tissue_mm2 REAL NOT NULL DEFAULT 0,
+            cells INTEGER NOT NULL DEFAULT 0,
+            cell_area_um2 REAL NOT NULL DEFAULT 0,
+            flag TEXT GENERATED ALWAYS AS (CASE
+                WHEN pen > 0.05 * samples THEN 'pen'
+                WHEN dark_blocks > 0.3 * blocks * MAX(tissue * 1.0 / MAX(samples, 1), 0.01) THEN 'fold'
+                WHEN tissue > 500 AND (contrast / (2.0 * tissue)) * (contrast / (2.0 * tissue)) <
+                    0.01 * MAX(grey_square / tissue - (grey_sum / tissue) * (grey_sum / tissue), 1) THEN 'blur'
+                END) VIRTUAL,
+            PRIMARY KEY (run_id, square_row, square_column)
+        ) WITHOUT ROWID;
+
         CREATE VIEW slide_summary AS
             SELECT slide.name AS slide, model.name AS model, run.id AS run_id, run.status,
                 sums.cells, ROUND(COALESCE(sums.tissue, run.tissue_mm2), 3) AS tissue_mm2,
-                ROUND(CASE WHEN sums.good_tissue IS NULL THEN sums.cells / NULLIF(run.tissue_mm2, 0)
+                ROUND(CASE WHEN squares.run_id IS NOT NULL THEN squares.cells / NULLIF(squares.tissue, 0)
+                    WHEN sums.good_tissue IS NULL THEN sums.cells / NULLIF(run.tissue_mm2, 0)
                     ELSE sums.good_cells / NULLIF(sums.good_tissue, 0) END, 1) AS cells_per_mm2,
                 ROUND(sums.area / NULLIF(sums.cells, 0), 1) AS mean_area_um2,
                 sums.unreadable AS unreadable_tiles,
                 ROUND(sums.area / 1e6 / NULLIF(COALESCE(sums.tissue, run.tissue_mm2), 0), 4) AS covered_fraction,
-                sums.flagged AS flagged_tiles,
+                COALESCE(squares.flagged, sums.flagged) AS flagged_squares,
                 ROUND(run.nearest_neighbor_index, 3) AS nearest_neighbor_index, ROUND(run.seam_score, 3) AS seam_score,
                 slide.file AS file, slide.is_replaced AS is_replaced
             FROM run JOIN slide ON slide.id = run.slide_id JOIN model ON model.id = run.model_id
@@ -180,7 +161,12 @@ enum Schema {
                     SUM(CASE WHEN flag IS NULL THEN tissue_mm2 END) AS good_tissue,
                     SUM(CASE WHEN flag IS NULL THEN cells END) * 1.0 AS good_cells,
                     SUM(status = 'unreadable') AS unreadable, SUM(flag IS NOT NULL) AS flagged
-                FROM tile GROUP BY run_id) AS sums ON sums.run_id = run.id;
+                FROM tile GROUP BY run_id) AS sums ON sums.run_id = run.id
+            LEFT JOIN (
+                SELECT run_id, TOTAL(CASE WHEN flag IS NULL THEN tissue_mm2 END) AS tissue,
+                    TOTAL(CASE WHEN flag IS NULL THEN cells END) AS cells,
+                    SUM(flag IS NOT NULL AND tissue_mm2 > 0) AS flagged
+                FROM quality GROUP BY run_id) AS squares ON squares.run_id = run.id;
 
         CREATE VIEW region_disagreement AS
             SELECT slide.name AS slide, region.run_id, region.ordinal, level0_x, level0_y, level0_side, probability,

@@ -1,8 +1,8 @@
 internal import Charts
 internal import CoarseTraining
 internal import Foundation
-internal import Lymphocytes
 internal import LabelSuperResolution
+internal import Lymphocytes
 internal import Raster
 internal import WholeSlide
 

@@ -1,6 +1,6 @@
 public import Foundation
-internal import Lymphocytes
 internal import LabelSuperResolution
+internal import Lymphocytes
 
 /// What the comparison of methods needs of a data folder: slides, heatmaps, truth and patch sets under their usual names.
 public struct ExperimentData: Sendable {

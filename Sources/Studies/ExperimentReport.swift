@@ -1,6 +1,6 @@
 public import Foundation
-internal import Lymphocytes
 internal import LabelSuperResolution
+internal import Lymphocytes
 internal import Raster
 
 /// What an experiment asks.

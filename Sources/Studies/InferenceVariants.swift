@@ -1,6 +1,6 @@
 internal import Foundation
-internal import Lymphocytes
 internal import LabelSuperResolution
+internal import Lymphocytes
 internal import Raster
 
 /// Ways to use a finished network that `segment` does not offer, each to be measured beside it.

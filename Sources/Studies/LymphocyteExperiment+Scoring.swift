@@ -1,7 +1,7 @@
 internal import CoarseTraining
 internal import Foundation
-internal import Lymphocytes
 internal import LabelSuperResolution
+internal import Lymphocytes
 internal import Raster
 internal import ResultStore
 internal import WholeSlide

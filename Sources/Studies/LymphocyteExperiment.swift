@@ -1,8 +1,8 @@
-public import Foundation
-public import Lymphocytes
 internal import Baselines
 internal import CoarseTraining
+public import Foundation
 public import LabelSuperResolution
+public import Lymphocytes
 internal import Raster
 internal import ResultStore
 internal import Torch

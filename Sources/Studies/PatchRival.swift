@@ -1,7 +1,7 @@
-internal import Foundation
-internal import Lymphocytes
 internal import Baselines
+internal import Foundation
 internal import LabelSuperResolution
+internal import Lymphocytes
 internal import Raster
 
 /// The supervised rivals of the paper, trained on patches with fine labels and cross-validated on the set that is scored.

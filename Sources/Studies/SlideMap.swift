@@ -1,8 +1,8 @@
 internal import Foundation
-internal import TiledPrediction
-internal import Lymphocytes
 internal import LabelSuperResolution
+internal import Lymphocytes
 internal import Raster
+internal import TiledPrediction
 internal import WholeSlide
 
 /// A model's output on a whole small slide, to be scored pixel by pixel and nucleus by nucleus.

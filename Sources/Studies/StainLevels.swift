@@ -1,7 +1,7 @@
 internal import Foundation
-internal import TiledPrediction
 internal import Lymphocytes
 internal import Raster
+internal import TiledPrediction
 internal import WholeSlide
 
 /// How strongly a slide is stained: the 99th percentiles of its stains' concentrations over tissue.

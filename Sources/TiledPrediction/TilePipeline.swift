@@ -11,7 +11,8 @@ public struct TileResult<Summary: Sendable, Failure: Error>: Sendable {
 /// Reading and inference of different tiles overlap, and both overlap with what the caller does with a finished row. No
 /// more than `rowsAhead` rows are begun beyond the one that the caller waits for: that bounds the memory.
 ///
-/// `@unchecked Sendable`: all mutable state is under `condition`.
+/// `@unchecked Sendable`: all mutable state is read and written under `condition`, which threads wait on; a mutex cannot be
+/// waited on.
 public final class TilePipeline<Reader: RegionReader, Band: TileBand>: @unchecked Sendable
 where Band.Detail == Reader.Detail {
     public typealias Result = TileResult<Band.Summary, Reader.Failure>

@@ -1,8 +1,8 @@
 import ArgumentParser
 import Foundation
-import Terminal
 import Lymphocytes
 import ResultStore
+import Terminal
 
 struct EvaluateCellsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(

@@ -1,9 +1,9 @@
 import ArgumentParser
 import Foundation
-import Terminal
 import Lymphocytes
 import Raster
 import ResultStore
+import Terminal
 
 struct ExportCommand: ParsableCommand {
     static let configuration = CommandConfiguration(

@@ -1,7 +1,7 @@
 import ArgumentParser
 import Foundation
-import Terminal
 import Lymphocytes
+import Terminal
 import WholeSlide
 
 struct InspectCommand: ParsableCommand {

@@ -1,7 +1,7 @@
 import ArgumentParser
 import Foundation
-import Terminal
 import ResultStore
+import Terminal
 import WholeSlide
 
 struct MergeCommand: ParsableCommand {

@@ -1,8 +1,8 @@
 import ArgumentParser
 import Foundation
-import Terminal
-internal import Phantoms
 import Lymphocytes
+import Phantoms
+import Terminal
 
 struct PhantomCommand: ParsableCommand {
     static let configuration = CommandConfiguration(

@@ -1,10 +1,10 @@
 import ArgumentParser
 import Foundation
-import Terminal
 import LabelSuperResolution
 import Lymphocytes
 import Raster
 import ResultStore
+import Terminal
 
 struct PriorsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(

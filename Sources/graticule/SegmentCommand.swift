@@ -1,11 +1,12 @@
 import ArgumentParser
 import Foundation
-import TiledPrediction
-import Terminal
 import LabelSuperResolution
 import Lymphocytes
 import Raster
 import ResultStore
+import Synchronization
+import Terminal
+import TiledPrediction
 import Torch
 import WholeSlide
 
@@ -101,10 +102,11 @@ struct SegmentCommand: ParsableCommand {
         TorchRuntime.threads = 1
         let signals = StopSignals(segmenter.stop)
         defer { signals.end() }
-        let printer = SegmentPrinter(slides: files.count, showsProfile: profile)
+        let printer = Mutex(SegmentPrinter(slides: files.count, showsProfile: profile))
         let start = Date()
         let outcome = try BatchSegmentation(segmenter: segmenter, workers: workers).run(
-            files, progress: { printer.show($0) }, finished: { printer.finish($0) })
+            files, progress: { progress in printer.withLock { $0.show(progress) } },
+            finished: { result in printer.withLock { $0.finish(result) } })
         var failures = missing.map { FailedInput(name: "(path)", error: $0) }
         failures += outcome.compactMap { result -> FailedInput? in
             if case .failed(let failure) = result { return failure }
@@ -126,10 +128,8 @@ struct SegmentCommand: ParsableCommand {
     }
 }
 
-/// Prints how a batch goes. Its calls come one at a time.
-///
-/// `@unchecked Sendable`: `BatchSegmentation` calls it under a lock.
-private final class SegmentPrinter: @unchecked Sendable {
+/// Prints how a batch goes.
+private struct SegmentPrinter {
     private let line = ProgressLine()
     private let slides: Int
     private let showsProfile: Bool
@@ -148,7 +148,7 @@ private final class SegmentPrinter: @unchecked Sendable {
                 progress.tilesPerSecond, Console.duration(progress.secondsLeft)))
     }
 
-    func finish(_ result: BatchSegmentation.Result) {
+    mutating func finish(_ result: BatchSegmentation.Result) {
         finished += 1
         line.end()
         switch result {

@@ -1,37 +1,43 @@
 import Foundation
-import TiledPrediction
-import Terminal
 import Lymphocytes
+import Synchronization
+import Terminal
+import TiledPrediction
 
 /// Turns Ctrl-C and SIGTERM into a request to stop; the second signal ends the process as if the first had not been caught.
-///
-/// `@unchecked Sendable`: the number is read and written under the lock; the sources are not changed after init.
-final class StopSignals: @unchecked Sendable {
-    private let lock = NSLock()
-    private var number: Int32?
-    private var sources: [any DispatchSourceSignal] = []
+final class StopSignals {
+    private final class Received: Sendable {
+        let number = Mutex<Int32?>(nil)
+    }
+
+    private let first = Received()
+    private let sources: [any DispatchSourceSignal]
 
     init(_ request: StopRequest) {
-        for signal in [SIGINT, SIGTERM] {
+        let first = first
+        sources = [SIGINT, SIGTERM].map { signal in
             Foundation.signal(signal, SIG_IGN)
             let source = DispatchSource.makeSignalSource(signal: signal, queue: .global())
-            source.setEventHandler { [weak self] in
-                guard let self else { return }
-                if lock.withLock({ number != nil }) {
+            source.setEventHandler {
+                let isFirst = first.number.withLock { number in
+                    defer { number = number ?? signal }
+                    return number == nil
+                }
+                guard isFirst else {
                     Foundation.signal(signal, SIG_DFL)
                     raise(signal)
+                    return
                 }
-                lock.withLock { number = signal }
                 request.stop()
                 Console.note("\nstopping at the end of the tile rows in work …")
             }
             source.resume()
-            sources.append(source)
+            return source
         }
     }
 
     /// The signal that came, if any.
-    var received: Int32? { lock.withLock { number } }
+    var received: Int32? { first.number.withLock { $0 } }
 
     func end() {
         for source in sources { source.cancel() }

@@ -1,9 +1,9 @@
 import ArgumentParser
 import Foundation
-import Terminal
 import LabelSuperResolution
 import Lymphocytes
 import Raster
+import Terminal
 import Torch
 
 struct TrainCommand: ParsableCommand {

@@ -67,6 +67,25 @@ struct ArchitectureTests {
         #expect(Set(targets).subtracting(cModules) == Set(ArchitectureTests.floors.keys))
     }
 
+    /// A script's leavings, slides and caches are soon committed with `git add -A`.
+    @Test func onlyWhatBelongsHereIsCommitted() throws {
+        let listed = try Subprocess.run(
+            "/usr/bin/git", ["-c", "safe.directory=*", "-C", TestFolders.root.path, "ls-files", "-z"])
+        try #require(listed.status == 0, "\(listed.errors)")
+        let files = listed.output.split(separator: "\0").map(String.init)
+        let known: Set<String> = [
+            ".ci", ".gitattributes", ".gitignore", ".swift-format", "Benchmarks", "CHANGELOG.md", "CONTRIBUTING.md",
+            "LICENSE",
+            "NOTICE", "Package.swift", "README.md", "Sources", "Tests", "docs", "script", "slides",
+        ]
+        #expect(Set(files.compactMap { $0.split(separator: "/").first.map(String.init) }).subtracting(known) == [])
+        for file in files {
+            let url = TestFolders.root.appendingPathComponent(file)
+            let size = (try? FileManager.default.attributesOfItem(atPath: url.path)[.size] as? Int) ?? 0
+            #expect(size < 2 << 20, "\(file) has \(size) bytes")
+        }
+    }
+
     /// What a whole file may say, and what must not come back.
     @Test func filesStayReadable() throws {
         for target in ArchitectureTests.floors.keys {

@@ -2,6 +2,7 @@ import Foundation
 import GraticuleTesting
 import LabelSuperResolution
 import Raster
+import Synchronization
 import Testing
 import TiledPrediction
 
@@ -96,13 +97,13 @@ extension Squares: RegionReader {
 }
 
 /// Keeps the likeliest label of each pixel.
-private final class LabelBand: TileBand, @unchecked Sendable {
-    private let lock = NSLock()
-    private(set) var tiles: [(tile: TileGrid.Tile, labels: Plane<UInt8>)] = []
+private final class LabelBand: TileBand {
+    private let placed = Mutex<[(tile: TileGrid.Tile, labels: Plane<UInt8>)]>([])
+    var tiles: [(tile: TileGrid.Tile, labels: Plane<UInt8>)] { placed.withLock { $0 } }
 
     func place(_ output: TileOutput<Int>, at tile: TileGrid.Tile) -> Int {
         let labels = output.likeliest()
-        lock.withLock { tiles.append((tile, labels)) }
+        placed.withLock { $0.append((tile, labels)) }
         return labels.values.count
     }
 

@@ -7,7 +7,8 @@ internal import Synchronization
 /// Each image is computed by one thread, so that several calls at once (one a tile) keep all cores busy and a pixel's value
 /// does not depend on how many there are.
 ///
-/// `@unchecked Sendable`: the plans are handed out one to a caller, under a lock; everything else is constant.
+/// `@unchecked Sendable`: the plans, which own memory that oneDNN writes, are handed out one to a caller, under a lock; everything
+/// else is constant.
 public final class OneDNNSegmentationNetwork: SegmentationNetwork, @unchecked Sendable {
     private struct Size: Hashable {
         let height: Int

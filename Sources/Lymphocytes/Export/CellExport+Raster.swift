@@ -1,8 +1,8 @@
 internal import Foundation
-internal import TiledPrediction
 internal import LabelSuperResolution
 internal import Raster
 internal import ResultStore
+internal import TiledPrediction
 internal import WholeSlide
 
 // MARK: Pictures

@@ -1,5 +1,6 @@
 internal import Foundation
 internal import ResultStore
+internal import Synchronization
 internal import TiledPrediction
 public import WholeSlide
 
@@ -64,31 +65,32 @@ public struct BatchSegmentation: Sendable {
     }
 
     /// What the workers share.
-    ///
-    /// `@unchecked Sendable`: every access to the mutable state is under `lock`.
-    private final class Shared: @unchecked Sendable {
-        private let lock = NSLock()
-        private let output = NSLock()
-        private var position = 0
-        private var stored: [Result?]
-        private var fatal: (any Error)?
+    private final class Shared: Sendable {
+        private struct State {
+            var position = 0
+            var stored: [Result?]
+            var fatal: (any Error)?
+        }
+
+        private let state: Mutex<State>
+        private let output = Mutex(())
 
         init(count: Int) {
-            stored = [Result?](repeating: nil, count: count)
+            state = Mutex(State(stored: [Result?](repeating: nil, count: count)))
         }
 
         func next() -> Int? {
-            lock.withLock {
-                guard fatal == nil, position < stored.count else { return nil }
-                position += 1
-                return position - 1
+            state.withLock { state in
+                guard state.fatal == nil, state.position < state.stored.count else { return nil }
+                state.position += 1
+                return state.position - 1
             }
         }
 
-        func put(_ result: Result, at index: Int) { lock.withLock { stored[index] = result } }
-        func stop(_ error: any Error) { lock.withLock { fatal = error } }
-        func serially(_ body: () -> Void) { output.withLock(body) }
-        var failure: (any Error)? { lock.withLock { fatal } }
-        var results: [Result?] { lock.withLock { stored } }
+        func put(_ result: Result, at index: Int) { state.withLock { $0.stored[index] = result } }
+        func stop(_ error: any Error) { state.withLock { $0.fatal = error } }
+        func serially(_ body: () -> Void) { output.withLock { _ in body() } }
+        var failure: (any Error)? { state.withLock { $0.fatal } }
+        var results: [Result?] { state.withLock { $0.stored } }
     }
 }

@@ -1,8 +1,8 @@
 public import Foundation
-public import TiledPrediction
 internal import LabelSuperResolution
 internal import Raster
 public import ResultStore
+public import TiledPrediction
 public import WholeSlide
 
 /// What decides the cells of a run besides the model.

@@ -1,8 +1,8 @@
 public import Foundation
-internal import TiledPrediction
 internal import LabelSuperResolution
 internal import Raster
 public import ResultStore
+internal import TiledPrediction
 public import WholeSlide
 
 /// The lymphocyte layer over a slide, as DeepZoom tiles with transparency.

@@ -1,8 +1,8 @@
 internal import Foundation
-internal import TiledPrediction
 internal import LabelSuperResolution
 internal import Raster
 public import ResultStore
+internal import TiledPrediction
 public import WholeSlide
 
 /// The network on one rectangle of a slide, as `segment` would see it there.

@@ -1,5 +1,5 @@
-public import Foundation
 internal import CoarseTraining
+public import Foundation
 internal import LabelSuperResolution
 public import WholeSlide
 

@@ -1,8 +1,8 @@
 public import Foundation
-internal import TiledPrediction
 internal import LabelSuperResolution
 public import ResultStore
 internal import Synchronization
+internal import TiledPrediction
 public import WholeSlide
 
 /// How far a job is; what an event of the service says.
