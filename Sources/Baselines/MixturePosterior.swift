@@ -108,8 +108,8 @@ public struct MixturePosterior: Sendable {
             let layout = batch.layout
             let half = layout.imageSide / 2
             let planes = BlockBatch.halved(batch, channels: channels)
-            for (index, known) in batch.classes.enumerated() {
-                guard let known else { continue }
+            for (index, label) in batch.blocks.enumerated() {
+                guard let known = label.coarseClass else { continue }
                 let (image, block) = (index / layout.blocksPerImage, index % layout.blocksPerImage)
                 let left = (layout.margin + block % layout.blocksPerSide * layout.blockSide) / 2
                 let top = (layout.margin + block / layout.blocksPerSide * layout.blockSide) / 2

@@ -16,10 +16,11 @@ public struct NetworkCalibration: Sendable {
     ) throws {
         self.temperature =
             try temperature
-            ?? TemperatureScaling.fit(BlockHistograms(network, batches: blocks.validationBatches()), priors: priors)
+            ?? TemperatureScaling.fit(
+                BlockHistograms(network, batches: blocks.validationBatches(), priors: priors))
         threshold = AreaThreshold.fit(
-            try BlockHistograms(network, batches: blocks.calibrationBatches), regions: blocks.countPerClass,
-            temperature: self.temperature, priors: priors)
+            try BlockHistograms(network, batches: blocks.calibrationBatches, priors: priors),
+            regions: blocks.countPerClass, temperature: self.temperature)
     }
 
     /// The threshold in the probabilities of the network without temperature; a half where there is none.

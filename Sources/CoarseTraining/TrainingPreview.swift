@@ -20,10 +20,11 @@ public struct TrainingPreview {
 
     /// Square images of regions with a margin that gives the network its context and is not shown.
     public struct Regions {
-        public let images: [(image: RGBImage, coarseClass: Int)]
+        /// Each with the name of its coarse label.
+        public let images: [(image: RGBImage, title: String)]
         public let margin: Int
 
-        public init(images: [(image: RGBImage, coarseClass: Int)], margin: Int) {
+        public init(images: [(image: RGBImage, title: String)], margin: Int) {
             self.images = images
             self.margin = margin
         }
@@ -38,7 +39,7 @@ public struct TrainingPreview {
         let cell = shown * zoom
         let canvas = try Canvas(width: gap + regions.images.count * (cell + gap), height: top + 2 * (cell + gap))
         canvas.text("Step \(step)", x: Double(gap), y: 22, size: 14, isBold: true)
-        for (index, (image, known)) in regions.images.enumerated() {
+        for (index, (image, title)) in regions.images.enumerated() {
             let logOdds = try network.logOdds(
                 ImageBatch(count: 1, channels: channels, height: side, width: side, values: encode(image)))
             let map = Plane(width: side, height: side, values: logOdds)
@@ -46,7 +47,7 @@ public struct TrainingPreview {
             let own = image.cropped(x: margin, y: margin, width: shown, height: shown)
             let x = gap + index * (cell + gap)
             canvas.text(
-                "class \(known)", x: Double(x + cell), y: 22, size: 12, color: .muted, alignment: .right)
+                title, x: Double(x + cell), y: 22, size: 12, color: .muted, alignment: .right)
             canvas.image(TrainingPreview.outlined(own, logOdds: map).enlarged(zoom), x: x, y: top)
             canvas.image(TrainingPreview.heat(map).enlarged(zoom), x: x, y: top + cell + gap)
         }

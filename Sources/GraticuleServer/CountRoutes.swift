@@ -115,7 +115,7 @@ extension GraticuleService {
         }
         router.get("/api/count/priors") { _, _ in
             let counts = try await storeWork.run { try views.counts() }
-            var counted = [Int](repeating: 0, count: CoarseClasses().count)
+            var counted = [Int](repeating: 0, count: ProbabilityClasses().count)
             for region in CountTable.byRegion(counts) where counted.indices.contains(region.coarseClass) {
                 counted[region.coarseClass] += 1
             }

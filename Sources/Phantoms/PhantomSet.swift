@@ -141,7 +141,7 @@ public struct PhantomSet: Sendable {
             if isTissue {
                 counted.append(
                     Counted(
-                        slide: name, x: x, y: y, coarseClass: CoarseClasses().index(of: probability),
+                        slide: name, x: x, y: y, coarseClass: ProbabilityClasses().index(of: probability),
                         lymphocytes: lymphocytes[index]))
             }
         }

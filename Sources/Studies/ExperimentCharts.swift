@@ -106,11 +106,10 @@ struct ExperimentCharts {
             // The self-similarity posterior is no network, and is left out where it left no weights.
             return (try? SegmentationModel(folder)).map { (job.method.name, $0) }
         }
-        guard let mpp = models.first?.1.description.micronsPerPixel else { return false }
-        let slide = try TrainingSlide(
+        guard let mpp = models.first?.1.micronsPerPixel else { return false }
+        let slide = try LabelledSlide(
             SlideFile(experiment.data.slide(fold.test)), heatmaps: experiment.data.heatmaps, micronsPerPixel: mpp,
-            givenScale: nil,
-            coarseClasses: CoarseClasses())
+            givenScale: nil, coarseClasses: ProbabilityClasses())
         let mask = try FineMask(for: SlideFile(experiment.data.slide(fold.test)), in: experiment.data.masks)
         // The first region of four classes, from many lymphocytes to none.
         let regions = [6, 4, 2, 0].compactMap { wanted in slide.regions.known.first { $0.coarseClass == wanted } }

@@ -59,7 +59,7 @@ public struct ExperimentFold: Sendable, Equatable {
 public struct ExperimentMethod: Sendable {
     /// How a method comes by its scores.
     enum Kind: Sendable {
-        case network(change: @Sendable (inout TrainingConfiguration) throws -> Void, priors: PriorSource)
+        case network(change: @Sendable (inout LymphocyteSettings) throws -> Void, priors: PriorSource)
         case mixture
         /// The network of the method `sr` with the same seed, times the mixture's posterior.
         case blend
@@ -68,7 +68,7 @@ public struct ExperimentMethod: Sendable {
         case pair(of: String)
         /// One network more that learns from so many networks of another method, of this seed and those after: what `fast` does.
         case student(
-            of: String, teachers: Int, change: @Sendable (inout TrainingConfiguration) -> Void = { _ in })
+            of: String, teachers: Int, change: @Sendable (inout LymphocyteSettings) -> Void = { _ in })
         /// The network of another method with the same seed, used otherwise.
         case variant(InferenceVariant, of: String)
     }
@@ -120,16 +120,15 @@ public struct ExperimentMethod: Sendable {
 
     private static func network(
         _ name: String, _ title: String, seeds: Int = 1, priors: PriorSource = .counts, folds: Set<String>? = nil,
-        change: @escaping @Sendable (inout TrainingConfiguration) throws -> Void
+        change: @escaping @Sendable (inout LymphocyteSettings) throws -> Void
     ) -> ExperimentMethod {
         ExperimentMethod(
             name: name, title: title, seeds: seeds, kind: .network(change: change, priors: priors), folds: folds)
     }
 
     private static func criterion(_ name: String, _ title: String, seeds: Int = 1) -> ExperimentMethod {
-        network(name, title, seeds: seeds) { configuration in
-            configuration.use(
-                try Criterion(named: name, matching: configuration.criterion.matching ?? StatisticsMatching()))
+        network(name, title, seeds: seeds) { settings in
+            settings.training.objective = try Objective(named: name, matching: settings.training.matching)
         }
     }
 
@@ -146,21 +145,20 @@ public struct ExperimentMethod: Sendable {
         criterion("em", "EM"), criterion("qr", "implicit posterior QR"), criterion("rq", "implicit posterior RQ"),
         ExperimentMethod(name: "mixture", title: "self-similarity posterior", seeds: 1, kind: .mixture),
         ExperimentMethod(name: "sr+mixture", title: "SR × self-similarity", seeds: 1, kind: .blend),
-        network("hr+sr", "HR (10 % of regions) + SR") { configuration in
-            configuration.use(
-                try Criterion(named: "hr+sr", matching: configuration.criterion.matching ?? StatisticsMatching()))
-            configuration.fineFraction = 0.1
+        network("hr+sr", "HR (10 % of regions) + SR") { settings in
+            settings.training.objective = try Objective(named: "hr+sr", matching: settings.training.matching)
+            settings.sampling.fineFraction = 0.1
         },
         ExperimentMethod(
             name: "sr-self", title: "SR, self-trained (`fast`)", seeds: 3, kind: .student(of: "sr", teachers: 3)),
         ExperimentMethod(
             name: "sr-self-plain", title: "SR, self-trained without roundness", seeds: 3,
-            kind: .student(of: "sr", teachers: 3) { $0.evidenceWeight = nil }),
+            kind: .student(of: "sr", teachers: 3) { $0.training.student?.evidenceWeight = 0 }),
         ExperimentMethod(
             name: "sr-self-both", title: "SR, self-trained with roundness on spoilt images", seeds: 3,
-            kind: .student(of: "sr", teachers: 3) { $0.noise = .otherScanner }),
+            kind: .student(of: "sr", teachers: 3) { $0.sampling.studentNoise = .otherScanner }),
         network("sr-paper", "SR, σ² of single pixels (paper)") {
-            $0.criterion = .statisticsMatching(StatisticsMatching(epsilon: 0.03, logWeight: 0.3))
+            $0.training.matching = StatisticsMatching(epsilon: 0.03, logWeight: 0.3)
         },
         ExperimentMethod(name: "sr-pair", title: "SR, two networks averaged", seeds: 3, kind: .pair(of: "sr")),
         ExperimentMethod(name: "hr-pair", title: "HR, two networks averaged", seeds: 3, kind: .pair(of: "hr")),
@@ -184,10 +182,10 @@ public struct ExperimentMethod: Sendable {
     /// A change of `fast` as it was.
     private static func change(
         _ name: String, _ title: String, seeds: Int = 1,
-        change: @escaping @Sendable (inout TrainingConfiguration) -> Void
+        change: @escaping @Sendable (inout LymphocyteSettings) -> Void
     ) -> ExperimentMethod {
         network(name, title, seeds: seeds) {
-            $0.criterion = .statisticsMatching(earlierMatching)
+            $0.training.matching = earlierMatching
             change(&$0)
         }.changing("base")
     }
@@ -199,8 +197,8 @@ public struct ExperimentMethod: Sendable {
         ExperimentMethod(
             name: name, title: title, seeds: seeds,
             kind: .student(of: method, teachers: teachers) {
-                $0.criterion = .selfTraining(earlierMatching)
-                $0.evidenceWeight = nil
+                $0.training.matching = earlierMatching
+                $0.training.student?.evidenceWeight = 0
             }
         ).changing(reference)
     }
@@ -208,7 +206,7 @@ public struct ExperimentMethod: Sendable {
     /// A student of networks as `fast` trains them now, with a change.
     private static func student(
         _ name: String, _ title: String, seeds: Int = 2, of method: String = "cluster-150",
-        reference: String = "self-plain", change: @escaping @Sendable (inout TrainingConfiguration) -> Void
+        reference: String = "self-plain", change: @escaping @Sendable (inout LymphocyteSettings) -> Void
     ) -> ExperimentMethod {
         ExperimentMethod(
             name: name, title: title, seeds: seeds, kind: .student(of: method, teachers: 3, change: change)
@@ -218,7 +216,7 @@ public struct ExperimentMethod: Sendable {
     /// A change of the networks that `fast` trains now, before self-training.
     private static func changeOfNow(
         _ name: String, _ title: String, seeds: Int = 2,
-        change: @escaping @Sendable (inout TrainingConfiguration) -> Void
+        change: @escaping @Sendable (inout LymphocyteSettings) -> Void
     ) -> ExperimentMethod {
         network(name, "σ² × 150, " + title, seeds: seeds, change: change).changing("cluster-150")
     }
@@ -234,80 +232,89 @@ public struct ExperimentMethod: Sendable {
     /// They begin at the preset before the last of them was taken over, so that what was found on the way stays comparable.
     public static let ablations: [ExperimentMethod] = [
         change("base", "`fast` as it was: σ² of single pixels, no self-training", seeds: 3) { _ in },
-        change("no-prior", "no darkness prior") { $0.architecture.prior = nil },
+        change("no-prior", "no darkness prior") { $0.training.architecture.prior = nil },
         change("one-level", "one level of 5 convolutions of 16: sees 13 µm") {
-            $0.architecture.widths = [16]
-            $0.architecture.convolutionsPerLevel = 5
+            $0.training.architecture.widths = [16]
+            $0.training.architecture.convolutionsPerLevel = 5
         },
         change("one-level-24", "one level of 4 convolutions of 24: sees 11 µm") {
-            $0.architecture.widths = [24]
-            $0.architecture.convolutionsPerLevel = 4
+            $0.training.architecture.widths = [24]
+            $0.training.architecture.convolutionsPerLevel = 4
         },
-        change("prior-8", "darkness prior × 1.6") { $0.architecture.prior?.weight *= 1.6 },
-        change("kappa-25", "κ = 2.5") { $0.colorDarkestMultiple = 2.5 },
-        change("flat-colour", "colour labels: 20 % everywhere (paper)") { $0.colorDarkestMultiple = 0 },
+        change("prior-8", "darkness prior × 1.6") { $0.training.architecture.prior?.weight *= 1.6 },
+        change("kappa-25", "κ = 2.5") { $0.sampling.colorDarkestMultiple = 2.5 },
+        change("flat-colour", "colour labels: 20 % everywhere (paper)") { $0.sampling.colorDarkestMultiple = 0 },
         change("neither", "neither of the two") {
-            $0.architecture.prior = nil
-            $0.colorDarkestMultiple = 0
+            $0.training.architecture.prior = nil
+            $0.sampling.colorDarkestMultiple = 0
         },
-        change("balanced", "classes drawn equally often") { $0.frequencyExponent = 0 },
-        change("jitter-15", "stains ± 0.15") { $0.stainJitter = 0.15 },
-        change("jitter-0", "stains as they are") { $0.stainJitter = 0 },
-        change("no-turns", "neither turned nor flipped") { $0.turns = false },
+        change("balanced", "classes drawn equally often") { $0.sampling.frequencyExponent = 0 },
+        change("jitter-15", "stains ± 0.15") { $0.sampling.stainJitter = 0.15 },
+        change("jitter-0", "stains as they are") { $0.sampling.stainJitter = 0 },
+        change("no-turns", "neither turned nor flipped") { $0.sampling.isTurned = false },
         change("log-1", "log term × 1") {
-            $0.criterion = .statisticsMatching(StatisticsMatching(epsilon: 0.03, logWeight: 1))
+            $0.training.matching = StatisticsMatching(epsilon: 0.03, logWeight: 1)
         },
         change("log-0", "no log term") {
-            $0.criterion = .statisticsMatching(StatisticsMatching(epsilon: 0.03, logWeight: 0))
+            $0.training.matching = StatisticsMatching(epsilon: 0.03, logWeight: 0)
         },
         change("epsilon-003", "ε = 0.003") {
-            $0.criterion = .statisticsMatching(
-                StatisticsMatching(epsilon: 0.003, logWeight: 0.3))
+            $0.training.matching = StatisticsMatching(epsilon: 0.003, logWeight: 0.3)
         },
-        change("ramp", "log term ramped in over 300 steps") { $0.logarithmRamp = 300 },
+        change("ramp", "log term ramped in over 300 steps") { $0.training.logarithmRamp = 300 },
         change("cluster-150", "σ² × 150 in the denominator (`fast` now, without self-training)", seeds: 3) {
-            $0.criterion = .statisticsMatching(StatisticsMatching(epsilon: 0.03, logWeight: 0.3, clusterPixels: 150))
+            $0.training.matching = StatisticsMatching(epsilon: 0.03, logWeight: 0.3, clusterPixels: 150)
         },
         change("cluster-500", "σ² × 500 in the denominator") {
-            $0.criterion = .statisticsMatching(StatisticsMatching(epsilon: 0.03, logWeight: 0.3, clusterPixels: 500))
+            $0.training.matching = StatisticsMatching(epsilon: 0.03, logWeight: 0.3, clusterPixels: 500)
         },
-        changeOfNow("offset", "regions up to half a region off the heatmap's grid") { $0.gridOffset = 0.5 },
+        changeOfNow("offset", "regions up to half a region off the heatmap's grid") { $0.sampling.gridOffset = 0.5 },
         changeOfNow("epsilon-01", "ε = 0.01", seeds: 3) {
-            $0.criterion = .statisticsMatching(StatisticsMatching(epsilon: 0.01, logWeight: 0.3, clusterPixels: 150))
+            $0.training.matching = StatisticsMatching(epsilon: 0.01, logWeight: 0.3, clusterPixels: 150)
         },
         changeOfNow("variance", "the counts' variance between regions matched to ρ²") {
-            $0.criterion = .statisticsMatching(
-                StatisticsMatching(epsilon: 0.03, logWeight: 0.3, clusterPixels: 150, varianceWeight: 0.3))
+            $0.training.matching = StatisticsMatching(
+                epsilon: 0.03, logWeight: 0.3, clusterPixels: 150, varianceWeight: 0.3)
         },
-        change("last-weights", "last weights instead of averaged") { $0.averaging = nil },
+        change("last-weights", "last weights instead of averaged") { $0.training.averaging = nil },
         change("stride-1", "full resolution (16, 16, 32)") {
-            $0.architecture.stride = 1
-            $0.architecture.widths = [16, 16, 32]
+            $0.training.architecture.stride = 1
+            $0.training.architecture.widths = [16, 16, 32]
         },
-        change("three-levels", "three levels (16, 16, 32), stride 2") { $0.architecture.widths = [16, 16, 32] },
-        change("two-members", "two networks, averaged") { $0.members = 2 },
+        change("three-levels", "three levels (16, 16, 32), stride 2") {
+            $0.training.architecture.widths = [16, 16, 32]
+        },
+        change("two-members", "two networks, averaged") { $0.training.members = 2 },
         earlierStudent("self", "self-training on two networks", seeds: 2, of: "base", teachers: 2),
         earlierStudent("self-three", "self-training on three networks", of: "base", teachers: 3, reference: "self"),
         earlierStudent(
             "self-again", "self-training on two self-trained networks", of: "self", teachers: 2, reference: "self"),
         student("self-plain", "self-training on three networks with σ² × 150", reference: "cluster-150") {
-            $0.evidenceWeight = nil
+            $0.training.student?.evidenceWeight = 0
         },
         student("self-noise", "the same, the student sees spoilt images") {
-            $0.noise = .otherScanner
-            $0.evidenceWeight = nil
+            $0.sampling.studentNoise = .otherScanner
+            $0.training.student?.evidenceWeight = 0
         },
         student("self-round", "the same, teachers weighed with roundness instead (`fast` now)") { _ in },
-        student("self-both", "both", seeds: 3) { $0.noise = .otherScanner },
+        student("self-both", "both", seeds: 3) { $0.sampling.studentNoise = .otherScanner },
         student(
             "self-twice", "spoilt images, self-training on three such students", seeds: 1, of: "self-both",
             reference: "self-both"
         ) {
-            $0.noise = .otherScanner
-            $0.evidenceWeight = nil
+            $0.sampling.studentNoise = .otherScanner
+            $0.training.student?.evidenceWeight = 0
         },
         variant(.turns, "eight turns and flips averaged"),
         variant(.disc, "probabilities averaged over a disc of 2 µm before the threshold"),
         variant(.stains, "the slide's stains scaled to the training slides'"),
     ]
+}
+
+extension TrainingConfiguration {
+    /// The settings of statistics matching; setting them makes that the criterion.
+    fileprivate var matching: StatisticsMatching {
+        get { objective.criterion?.matching ?? StatisticsMatching() }
+        set { objective.criterion = .statisticsMatching(newValue) }
+    }
 }

@@ -80,14 +80,14 @@ extension LymphocyteExperiment {
         for (name, suffix) in LymphocyteExperiment.sets {
             let set = try PatchSet(data.patches(job.fold.test + suffix), givenScale: nil)
             let images = try set.patches.map {
-                try set.image(of: $0, workingMicronsPerPixel: Training.micronsPerPixel)
+                try set.image(of: $0, workingMicronsPerPixel: LymphocyteTraining.micronsPerPixel)
             }
             let truth = set.patches.map(\.isLymphocyte)
             // The field before '#': neighbouring patches overlap.
             let fields = set.patches.compactMap { $0.source.map { String($0.prefix { $0 != "#" }) } }
             let scores = try rival.scores(
                 of: images, isPositive: truth, groups: fields, unlabelled: unlabelled, encoding: encoding,
-                micronsPerPixel: Training.micronsPerPixel, seed: job.seed)
+                micronsPerPixel: LymphocyteTraining.micronsPerPixel, seed: job.seed)
             // One score a patch: what the centre and the disc are to a network that labels pixels.
             let auc = try AreaUnderCurve(scores: scores, isPositive: truth)
             result.patches[name] = ["disc": auc, "centre": auc]
@@ -101,10 +101,10 @@ extension LymphocyteExperiment {
     private func unlabelledPatches(_ job: Job) throws -> [RGBImage] {
         var generator = SeededGenerator(seed: job.seed, stream: 77)
         return try job.fold.training.flatMap { name in
-            let slide = try TrainingSlide(
-                SlideFile(data.slide(name)), heatmaps: data.heatmaps, micronsPerPixel: Training.micronsPerPixel,
-                givenScale: nil,
-                coarseClasses: CoarseClasses())
+            let slide = try LabelledSlide(
+                SlideFile(data.slide(name)), heatmaps: data.heatmaps,
+                micronsPerPixel: LymphocyteTraining.micronsPerPixel,
+                givenScale: nil, coarseClasses: ProbabilityClasses())
             return try slide.regions.known.shuffled(using: &generator).prefix(600).map { region in
                 let corner = slide.regions.corner(region.position)
                 let reach = Int(slide.regions.workingSide) - PatchRival.side

@@ -96,7 +96,7 @@ public struct LymphocyteExperiment: Sendable {
         self.trainedFolds = trainedFolds
         self.methods = methods
         self.work = work
-        self.steps = steps ?? TrainingPreset.fast.lymphocytes(seed: 1).steps
+        self.steps = steps ?? TrainingPreset.fast.lymphocytes(seed: 1).training.steps
         try self.data.check(folds.filter { trainedFolds?.contains($0.name) ?? true })
     }
 
@@ -140,20 +140,18 @@ public struct LymphocyteExperiment: Sendable {
         if case .rival = job.method.kind { nil } else { ExperimentResult.scoring(cells: CellOutliner.settings()) }
     }
 
-    /// The settings of the network that a job trains; the preset's for what is no network.
-    private func configuration(of job: Job) throws -> TrainingConfiguration {
-        var configuration = TrainingPreset.fast.lymphocytes(seed: job.seed)
+    /// The settings with which a job's networks are trained and drawn for; the preset's for what is no network.
+    private func settings(of job: Job) throws -> LymphocyteSettings {
+        var settings = TrainingPreset.fast.lymphocytes(seed: job.seed)
         switch job.method.kind {
         case .network(let change, _):
-            configuration.members = members
-            configuration.selfTraining = false
-            try change(&configuration)
-        case .student(_, _, let change):
-            configuration = configuration.lymphocyteStudent()
-            change(&configuration)
+            settings.training.members = members
+            settings.training.student = nil
+            try change(&settings)
+        case .student(_, _, let change): change(&settings)
         case .mixture, .blend, .pair, .rival, .variant: break
         }
-        return configuration
+        return settings
     }
 
     /// The jobs whose networks a job is made of.
@@ -183,7 +181,7 @@ public struct LymphocyteExperiment: Sendable {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys]
         var fingerprint = Fingerprint()
-        fingerprint.add(try encoder.encode(try configuration(of: job)))
+        fingerprint.add(try encoder.encode(try settings(of: job)))
         for part in try parts(of: job) { fingerprint.add(try identity(part).utf8) }
         fingerprint.add(try Data(contentsOf: data.counts(job.fold)))
         fingerprint.add(
@@ -251,17 +249,21 @@ public struct LymphocyteExperiment: Sendable {
     func checkParts(of job: Job) throws {
         for part in try parts(of: job) {
             let found = try? String(contentsOf: identityFile(part), encoding: .utf8)
-            guard try found == identity(part), (try? modelFolder(part).readDescription()) != nil else {
+            guard try found == identity(part), (try? description(of: part)) != nil else {
                 throw WorkError(
                     .input, "\(job.name) is made of \(part.name), which is not trained with these settings yet")
             }
         }
     }
 
+    private func description(of job: Job) throws -> LymphocyteModelDescription {
+        try modelFolder(job).readDescription(LymphocyteModelSettings.self)
+    }
+
     /// The networks that a job is made of.
     private func networks(for job: Job) throws -> [UNet] {
         try parts(of: job).flatMap { part in
-            let description = try modelFolder(part).readDescription()
+            let description = try description(of: part)
             return try modelFolder(part).networks(
                 members: description.members, architecture: description.architecture)
         }
@@ -304,8 +306,8 @@ public struct LymphocyteExperiment: Sendable {
         _ job: Job, source: ExperimentMethod.PriorSource, progress: (String) -> Void
     ) throws -> SegmentationModel {
         let output = modelFolder(job).url
-        var training = Training(
-            slides: data.slides, heatmaps: data.heatmaps, output: output, configuration: try configuration(of: job))
+        var training = LymphocyteTraining(
+            slides: data.slides, heatmaps: data.heatmaps, output: output, settings: try settings(of: job))
         training.only = Set(job.fold.training)
         training.masks = data.masks
         training.priors = try priors(job.fold, source: source)
@@ -324,37 +326,29 @@ public struct LymphocyteExperiment: Sendable {
     /// What is no network of its own: the self-similarity posterior, alone or times the network of `sr`, a pair, a student, or a
     /// finished network used otherwise.
     private func madeModel(_ job: Job, progress: (String) -> Void) throws -> SegmentationModel {
-        let configuration = try configuration(of: job)
+        let settings = try settings(of: job)
         let priors = try priors(job.fold, source: .counts)
-        let encoding = InputEncoding.rgbStains
+        let classes = ProbabilityClasses()
         let slides = try job.fold.training.map {
-            try TrainingSlide(
-                SlideFile(data.slide($0)), heatmaps: data.heatmaps, micronsPerPixel: Training.micronsPerPixel,
-                givenScale: nil,
-                coarseClasses: CoarseClasses())
+            try LabelledSlide(
+                SlideFile(data.slide($0)), heatmaps: data.heatmaps,
+                micronsPerPixel: LymphocyteTraining.micronsPerPixel, givenScale: nil, coarseClasses: classes)
         }
         // Students share the regions of their first teacher, held out and not, as in `train`.
-        let preset = TrainingPreset.fast.lymphocytes(seed: job.seed)
-        let set = try TrainingSet(
-            slides: slides, encoding: encoding, configuration: preset, priors: priors,
-            coarseClasses: CoarseClasses())
-        let (raw, temperature) = try madeNetwork(job, set: set, priors: priors, progress: progress)
-        let calibration = try NetworkCalibration(raw, on: set, priors: priors, temperature: temperature)
-        let network = TemperedNetwork(network: raw, temperature: calibration.temperature)
-        let validation = try ValidationMetrics.measure(network, batches: set.validationBatches(), priors: priors)
-        let described = if case .student = job.method.kind { preset.keeping(configuration) } else { preset }
-        let description = ModelDescription(
-            architecture: configuration.architecture, labels: priors.labels, inputEncoding: encoding.rawValue,
-            micronsPerPixel: Training.micronsPerPixel, priors: priors, training: described, slides: set.summary,
-            steps: steps, temperature: calibration.temperature, threshold: calibration.threshold,
-            validation: validation,
-            quantizations: try quantizations(job, set: set, threshold: calibration.untemperedThreshold), versions: [:])
+        let set = try TrainingSet(slides: slides, encoding: .rgbStains, settings: settings, priors: priors)
+        let made = try madeNetwork(job, set: set, settings: settings, priors: priors, progress: progress)
+        let assessment = try NetworkAssessment(
+            made.network, quantizing: made.members, on: set, priors: priors, temperature: made.temperature)
+        let description = LymphocyteModelDescription(
+            settings: set.modelSettings, coarseClasses: classes.names, priors: priors, training: settings.training,
+            steps: steps, assessment: assessment, versions: ["graticule": GraticuleVersion.current])
         let folder = modelFolder(job)
         try folder.create()
-        try AtomicFile.write(try JSONEncoder().encode(description), to: folder.description)
+        try folder.write(description)
+        let network = TemperedNetwork(network: made.network, temperature: assessment.calibration.temperature)
         return SegmentationModel(
-            network: try restained(network, job: job, encoding: encoding), description: description,
-            encoding: encoding, fingerprint: job.name, folder: folder.url)
+            network: try restained(network, job: job, encoding: set.encoding), description: description,
+            fingerprint: job.name, folder: folder.url)
     }
 
     /// The network as it is used on the test slide: only that slide's stains are scaled, not those of the regions that it was
@@ -364,7 +358,7 @@ public struct LymphocyteExperiment: Sendable {
     ) throws -> any SegmentationNetwork {
         guard case .variant(.stains, _) = job.method.kind else { return network }
         let levels = try (job.fold.training + [job.fold.test]).map {
-            try StainLevels(slide: data.slide($0), micronsPerPixel: Training.micronsPerPixel)
+            try StainLevels(slide: data.slide($0), micronsPerPixel: LymphocyteTraining.micronsPerPixel)
         }
         let (known, own) = (levels.dropLast(), levels[levels.count - 1])
         func factor(_ level: KeyPath<StainLevels, Double>) -> Float {
@@ -374,23 +368,25 @@ public struct LymphocyteExperiment: Sendable {
             network: network, encoding: encoding, factors: (factor(\.hematoxylin), factor(\.eosin)))
     }
 
-    /// A student's scales for inference in bytes, so that its folder is a model like any other; nil for what is no network.
-    private func quantizations(_ job: Job, set: TrainingSet, threshold: Double) throws -> [Quantization]? {
-        guard case .student = job.method.kind else { return nil }
-        let networks = try modelFolder(job).networks(members: 1, architecture: configuration(of: job).architecture)
-        return try NetworkAssessment.quantizations(networks, on: set, threshold: threshold)
+    /// A network that a job makes of others.
+    private struct MadeNetwork {
+        /// Without temperature.
+        let network: any SegmentationNetwork
+        /// Its networks, where the job's folder is a model like any other.
+        var members: [UNet] = []
+        /// nil where it is to be fitted.
+        var temperature: Double?
     }
 
-    /// - Returns: the network without temperature, and its temperature where that is not to be fitted.
     private func madeNetwork(
-        _ job: Job, set: TrainingSet, priors: LabelPriors, progress: (String) -> Void
-    ) throws -> (network: any SegmentationNetwork, temperature: Double?) {
+        _ job: Job, set: TrainingSet, settings: LymphocyteSettings, priors: LabelPriors, progress: (String) -> Void
+    ) throws -> MadeNetwork {
         switch job.method.kind {
-        case .pair: return (TorchSegmentationNetwork(try networks(for: job)), nil)
+        case .pair: return MadeNetwork(network: TorchSegmentationNetwork(try networks(for: job)))
         case .student:
-            let configuration = try configuration(of: job)
+            guard let configuration = settings.training.studentConfiguration else { break }
             let trainer = try Trainer(
-                configuration: configuration, priors: priors, source: set.forStudent(configuration),
+                configuration: configuration, priors: priors, source: set.forStudent(settings),
                 teachers: networks(for: job))
             let own = modelFolder(job)
             try own.create()
@@ -399,19 +395,19 @@ public struct LymphocyteExperiment: Sendable {
                 progress(String(format: "step %d/%d, %.0f s left", step.step, step.steps, step.secondsLeft))
             }
             let networks = try own.networks(members: 1, architecture: configuration.architecture)
-            return (TorchSegmentationNetwork(networks), nil)
+            return MadeNetwork(network: TorchSegmentationNetwork(networks), members: networks)
         case .variant(let variant, _):
             guard let part = try parts(of: job).first else { break }
-            let temperature = try modelFolder(part).readDescription().temperature
+            let temperature = try description(of: part).temperature
             let network = try OneDNNSegmentationNetwork(networks(for: job))
             switch variant {
-            case .turns: return (TurnedNetwork(network: network), temperature)
+            case .turns:
+                return MadeNetwork(network: TurnedNetwork(network: network), temperature: temperature)
             case .disc:
-                return (
-                    DiscMeanNetwork(network: network, radius: Int((2 / Training.micronsPerPixel).rounded())),
-                    temperature
-                )
-            case .stains: return (network, temperature)
+                let radius = Int((2 / LymphocyteTraining.micronsPerPixel).rounded())
+                return MadeNetwork(
+                    network: DiscMeanNetwork(network: network, radius: radius), temperature: temperature)
+            case .stains: return MadeNetwork(network: network, temperature: temperature)
             }
         default: break
         }
@@ -421,10 +417,11 @@ public struct LymphocyteExperiment: Sendable {
             seed: job.seed
         ) { progress("mixture, round \($0) of \($1)") }
         let mixture = try MixtureNetwork(posterior)
-        guard case .blend = job.method.kind else { return (mixture, 1) }
+        guard case .blend = job.method.kind, let part = try parts(of: job).first else {
+            return MadeNetwork(network: mixture, temperature: 1)
+        }
         // Its temperature, too, is that network's.
-        guard let part = try parts(of: job).first else { return (mixture, 1) }
         let network = try SegmentationModel(modelFolder(part).url, engine: .oneDNN(.float32)).network
-        return (BlendedNetwork(network, mixture, weight: 0.5), 1)
+        return MadeNetwork(network: BlendedNetwork(network, mixture, weight: 0.5), temperature: 1)
     }
 }

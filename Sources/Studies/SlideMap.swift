@@ -21,7 +21,7 @@ struct SlideMap {
     init(slide url: URL, model: SegmentationModel) throws {
         let slide = try Slide(url)
         let scale = try slide.scale(given: nil)
-        frame = try WorkingFrame(slide: slide, scale: scale, micronsPerPixel: model.description.micronsPerPixel)
+        frame = try WorkingFrame(slide: slide, scale: scale, micronsPerPixel: model.micronsPerPixel)
         guard frame.width * frame.height <= SlideMap.mostPixels else {
             throw WorkError(.input, "\(url.path) is too large to be held whole: experiments are for small slides")
         }

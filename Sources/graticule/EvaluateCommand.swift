@@ -41,7 +41,7 @@ struct EvaluateCommand: ParsableCommand {
             URL(fileURLWithPath: model), engine: InferenceEngine(named: precision) ?? .automatic)
         let set = try PatchSet(URL(fileURLWithPath: patches), givenScale: mpp)
         let method = PatchScore(rawValue: score) ?? .centre
-        let shared = set.slides(among: loaded.description.slides.map(\.name))
+        let shared = set.slides(among: loaded.description.settings.slides.map(\.name))
         guard shared.isEmpty || allowTrainingSlides else {
             throw ValidationError(
                 "The model was trained on \(shared.joined(separator: ", ")), from which \(set.name) is cut; such a score tells "

@@ -28,7 +28,7 @@ struct TrainCommand: ParsableCommand {
     @Option(help: "cpu, cuda or cuda:N.") var device = "cpu"
     @Option(help: "µm per level-0 pixel, for slides that do not say it.") var mpp: Double?
     @Option(
-        help: "What the network is made to agree with: \(Criterion.names.joined(separator: ", ")) (docs/method.md).")
+        help: "What the network is made to agree with: \(Objective.names.joined(separator: ", ")) (docs/method.md).")
     var criterion = "sr"
     @Option(help: "Folder of fine masks at level 0, <slide>.png or <slide>.tif, for hr and hr+sr.") var masks: String?
     @Option(help: "Share of regions whose fine labels are used (0 … 1).") var fineFraction: Double?
@@ -81,8 +81,8 @@ struct TrainCommand: ParsableCommand {
             }
         }
         guard (1...64).contains(members ?? 1) else { throw ValidationError("--members must be between 1 and 64.") }
-        guard Criterion.names.contains(criterion) else {
-            throw ValidationError("--criterion must be one of \(Criterion.names.joined(separator: ", ")).")
+        guard Objective.names.contains(criterion) else {
+            throw ValidationError("--criterion must be one of \(Objective.names.joined(separator: ", ")).")
         }
         // An option that would do nothing was meant for something else.
         guard intervalRadius == nil || criterion == "interval" else {
@@ -103,54 +103,66 @@ struct TrainCommand: ParsableCommand {
         }
     }
 
-    private func settings() throws -> TrainingConfiguration {
-        var configuration = (TrainingPreset(rawValue: preset) ?? .fast).lymphocytes(seed: seed)
-        if noDarknessPrior { configuration.architecture.prior = nil }
-        var matching = configuration.criterion.matching ?? StatisticsMatching()
+    private func settings() throws -> LymphocyteSettings {
+        var settings = (TrainingPreset(rawValue: preset) ?? .fast).lymphocytes(seed: seed)
+        var training = settings.training
+        var matching = training.objective.criterion?.matching ?? StatisticsMatching()
         if let logWeight { matching.logWeight = logWeight }
         if let epsilon { matching.epsilon = epsilon }
         if let clusterPixels { matching.clusterPixels = clusterPixels }
-        configuration.use(
-            try Criterion(named: criterion, matching: matching, radius: intervalRadius), coarseWeight: coarseWeight,
+        training.objective = try Objective(
+            named: criterion, matching: matching, radius: intervalRadius, coarseWeight: coarseWeight,
             fineWeight: fineWeight)
-        if let fineFraction { configuration.fineFraction = fineFraction }
-        if let logRamp { configuration.logarithmRamp = logRamp }
-        if let colorLabels { configuration.colorLabelFraction = colorLabels }
-        if let colorDarkest { configuration.colorDarkestMultiple = colorDarkest }
-        if let stainJitter { configuration.stainJitter = stainJitter }
-        if let members { configuration.members = members }
-        if noSelfTraining { configuration.selfTraining = false }
-        if let widths { configuration.architecture.widths = widths.split(separator: ",").compactMap { Int($0) } }
-        guard configuration.criterion.matching != nil || (logWeight == nil && clusterPixels == nil && logRamp == nil)
-        else {
+        // Only networks of statistics matching have been found to teach a student more than they know.
+        if noSelfTraining || criterion != "sr" { training.student = nil }
+        if noRoundness || studentNoise {
+            guard training.student != nil else {
+                throw ValidationError(
+                    "--no-roundness and --student-noise are about the network that learns from others; here there is none."
+                )
+            }
+        }
+        if let fineWeight, fineWeight > 0 { training.student?.weight = fineWeight }
+        if noRoundness { training.student?.evidenceWeight = 0 }
+        if studentNoise { settings.sampling.studentNoise = .otherScanner }
+        if noDarknessPrior { training.architecture.prior = nil }
+        if let logRamp { training.logarithmRamp = logRamp }
+        if let members { training.members = members }
+        if let widths { training.architecture.widths = widths.split(separator: ",").compactMap { Int($0) } }
+        if let fineFraction { settings.sampling.fineFraction = fineFraction }
+        if let colorLabels { settings.sampling.colorLabelFraction = colorLabels }
+        if let colorDarkest { settings.sampling.colorDarkestMultiple = colorDarkest }
+        if let stainJitter { settings.sampling.stainJitter = stainJitter }
+        settings.training = training
+        try check(training)
+        return settings
+    }
+
+    /// An option that would do nothing was meant for something else.
+    private func check(_ training: TrainingConfiguration) throws {
+        let isMatching = training.objective.criterion?.matching != nil
+        guard isMatching || (logWeight == nil && clusterPixels == nil && logRamp == nil) else {
             throw ValidationError(
                 "--log-weight, --log-ramp and --cluster-pixels are for statistics matching, which is no part of \(criterion)."
             )
         }
-        guard configuration.criterion.matching != nil || criterion == "kl" || epsilon == nil else {
+        guard isMatching || criterion == "kl" || epsilon == nil else {
             throw ValidationError("--epsilon is for statistics matching and kl, not for \(criterion).")
         }
-        guard configuration.selfTraining || !(noRoundness || studentNoise) else {
-            throw ValidationError(
-                "--no-roundness and --student-noise are about the network that learns from others; here there is none.")
-        }
-        guard configuration.architecture.isPossible else {
+        guard training.architecture.isPossible else {
             throw ValidationError("--widths must be 1 to 8 numbers between 1 and 1024.")
         }
-        return configuration
     }
 
     func run() throws {
         func names(_ list: String?) -> Set<String> { Set((list ?? "").split(separator: ",").map(String.init)) }
-        var training = Training(
+        var training = LymphocyteTraining(
             slides: URL(fileURLWithPath: slides), heatmaps: URL(fileURLWithPath: heatmaps),
-            output: URL(fileURLWithPath: output), configuration: try settings())
+            output: URL(fileURLWithPath: output), settings: try settings())
         training.only = names(only)
         training.exclude = names(exclude)
         training.masks = masks.map { URL(fileURLWithPath: $0) }
         training.fitsTemperature = !noTemperature
-        training.studentRoundness = !noRoundness
-        training.studentNoise = studentNoise
         training.givenScale = mpp
         training.device = try Device(device)
         training.priors = try priors.map { try LabelPriors(contentsOf: URL(fileURLWithPath: $0)) }
@@ -160,7 +172,7 @@ struct TrainCommand: ParsableCommand {
             try OutputGuard.check(
                 file, inputs: [slides, heatmaps, masks, priors].compactMap { $0 }.map { URL(fileURLWithPath: $0) })
         }
-        let steps = steps ?? training.configuration.steps
+        let steps = steps ?? training.settings.training.steps
         let line = ProgressLine()
         let outcome = try training.run(steps: steps, resume: resume) { event in
             switch event {

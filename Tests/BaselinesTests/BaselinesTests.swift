@@ -31,8 +31,7 @@ struct MixtureTests {
                     }
                 }
                 return BlockBatch(
-                    layout: layout, channels: 1, input: input, classes: (0..<count).map { $0 % 2 },
-                    pixelLabels: [Int8](repeating: -1, count: count * 1024))
+                    layout: layout, channels: 1, input: input, blocks: (0..<count).map { .coarseClass($0 % 2) })
             }
             func validationBatches() throws -> [BlockBatch] { [] }
         }
@@ -80,8 +79,7 @@ struct MixtureTests {
         let layout = BlockLayout(margin: 0, blocksPerSide: 1, blockSide: side)
         let small = BlockBatch.halved(
             BlockBatch(
-                layout: layout, channels: 2, input: image, classes: [nil],
-                pixelLabels: [Int8](repeating: -1, count: side * side)), channels: [1])
+                layout: layout, channels: 2, input: image, blocks: [.unknown]), channels: [1])
         func logOdds(_ x: Int, _ y: Int) -> Double {
             let window = (0..<9).map { small[(y - 1 + $0 / 3) * half + x - 1 + $0 % 3] }
             let scores = (0..<3).map { s -> Double in
@@ -224,14 +222,14 @@ struct CalibrationTests {
     }
 
     /// Blocks of 2×2 pixels with the given log-odds.
-    private func histograms(_ values: [Float], classes: [Int?]) throws -> BlockHistograms {
+    private func histograms(_ values: [Float], classes: [Int?], priors: LabelPriors) throws -> BlockHistograms {
         try BlockHistograms(
             Echo(),
             batches: [
                 BlockBatch(
                     layout: BlockLayout(margin: 0, blocksPerSide: 1, blockSide: 2), channels: 1, input: values,
-                    classes: classes, pixelLabels: [Int8](repeating: -1, count: values.count))
-            ])
+                    blocks: classes.map { BlockLabel($0) })
+            ], priors: priors)
     }
 
     /// Blocks whose share of the label is what log-odds divided by 2 say: the temperature is 2.
@@ -242,26 +240,26 @@ struct CalibrationTests {
         }
         let priors = try LabelPriors.binary(
             label: "x", means: [share(0..<4), share(4..<8)], deviations: [0.05, 0.05], origin: "test")
-        let found = TemperatureScaling.fit(try histograms(values, classes: [0, 1]), priors: priors)
+        let found = TemperatureScaling.fit(try histograms(values, classes: [0, 1], priors: priors))
         #expect(abs(found / 2 - 1) < 0.03)
         // Class 1 is off by as much as it is with one block, however many blocks it has.
         let off = try LabelPriors.binary(
             label: "x", means: [share(0..<4), 0.5], deviations: [0.05, 0.05], origin: "test")
-        let one = TemperatureScaling.fit(try histograms(values, classes: [0, 1]), priors: off)
+        let one = TemperatureScaling.fit(try histograms(values, classes: [0, 1], priors: off))
         let many = TemperatureScaling.fit(
-            try histograms(values + values[4...] + values[4...], classes: [0, 1, 1, 1]), priors: off)
+            try histograms(values + values[4...] + values[4...], classes: [0, 1, 1, 1], priors: off))
         #expect(one == many)
-        #expect(TemperatureScaling.fit(try histograms([], classes: []), priors: priors) == 1)
+        #expect(TemperatureScaling.fit(try histograms([], classes: [], priors: priors)) == 1)
     }
 
     /// Class 0 holds a quarter of false pixels and is common; class 1 holds three quarters of true ones and is rare.
     @Test func thresholdFindsAsManyPixelsAsRegionsHold() throws {
         let values: [Float] = [-3, -3, -3, -0.5, -3, -1, 0.5, 0.7]
-        let blocks = try histograms(values, classes: [0, 1])
         let priors = try LabelPriors.binary(label: "x", means: [0, 0.75], deviations: [0.1, 0.1], origin: "test")
+        let blocks = try histograms(values, classes: [0, 1], priors: priors)
         func logOdds(_ regions: [Int], temperature: Double = 1) throws -> Double {
             let p = try #require(
-                AreaThreshold.fit(blocks, regions: regions, temperature: temperature, priors: priors))
+                AreaThreshold.fit(blocks, regions: regions, temperature: temperature))
             return log(p / (1 - p))
         }
         // One region each: three pixels are expected, and the false one is among the three most likely.
@@ -271,21 +269,22 @@ struct CalibrationTests {
         // A temperature changes the number, not what is found.
         #expect(abs(try logOdds([1, 1], temperature: 0.25) + 2) < 0.08)
         // Two blocks of class 1 stand for its regions no more than one does: twice the blocks is not twice the tissue.
-        let more = try histograms(values + values[4...], classes: [0, 1, 1])
-        let again = try #require(AreaThreshold.fit(more, regions: [1, 1], temperature: 1, priors: priors))
+        let more = try histograms(values + values[4...], classes: [0, 1, 1], priors: priors)
+        let again = try #require(AreaThreshold.fit(more, regions: [1, 1], temperature: 1))
         #expect(abs(log(again / (1 - again)) + 0.5) < 0.02)
         // Blocks without a class do not count.
-        let unknown = try histograms(values + [5, 5, 5, 5], classes: [0, 1, nil])
-        let same = try #require(AreaThreshold.fit(unknown, regions: [1, 1], temperature: 1, priors: priors))
+        let unknown = try histograms(values + [5, 5, 5, 5], classes: [0, 1, nil], priors: priors)
+        let same = try #require(AreaThreshold.fit(unknown, regions: [1, 1], temperature: 1))
         #expect(abs(log(same / (1 - same)) + 0.5) < 0.02)
         // Never beyond probabilities of 0.2 and 0.8 before the temperature.
-        let sure = try histograms([4, 5, 4, 5], classes: [1])
-        let most = try #require(AreaThreshold.fit(sure, regions: [1, 1], temperature: 1, priors: priors))
+        let sure = try histograms([4, 5, 4, 5], classes: [1], priors: priors)
+        let most = try #require(AreaThreshold.fit(sure, regions: [1, 1], temperature: 1))
         #expect(abs(most - 0.8) < 1e-9)
         let high = try LabelPriors.binary(label: "x", means: [0.9, 1], deviations: [0.1, 0.1], origin: "test")
-        let least = try #require(AreaThreshold.fit(blocks, regions: [1, 1], temperature: 1, priors: high))
+        let many = try histograms(values, classes: [0, 1], priors: high)
+        let least = try #require(AreaThreshold.fit(many, regions: [1, 1], temperature: 1))
         #expect(abs(least - 0.2) < 1e-9)
         #expect(
-            AreaThreshold.fit(try histograms([], classes: []), regions: [1, 1], temperature: 1, priors: priors) == nil)
+            AreaThreshold.fit(try histograms([], classes: [], priors: priors), regions: [1, 1], temperature: 1) == nil)
     }
 }

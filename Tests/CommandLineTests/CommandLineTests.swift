@@ -174,7 +174,7 @@ struct CommandLineTests {
                 model, arguments: ["--criterion", "hr+sr", "--masks", "\(phantom)/masks", "--fine-fraction", "0.5"])
             #expect(trained.status == 0, "\(trained.errors)")
             let text = try String(contentsOf: model.appendingPathComponent("model.json"), encoding: .utf8)
-            #expect(text.contains("fineAndCoarse"))
+            #expect(text.contains("fineLabels") && text.contains("statisticsMatching"))
         }
     }
 
@@ -243,14 +243,14 @@ struct CommandLineTests {
             let description = model.appendingPathComponent("model.json")
             let text = try String(contentsOf: description, encoding: .utf8)
             try Data(text.replacingOccurrences(of: "\"rgb+he\"", with: "\"naip\"").utf8).write(to: description)
-            try fails(["segment", slide, "--model", model.path, "--results", "\(results.path)2"], "naip")
+            try fails(["segment", slide, "--model", model.path, "--results", "\(results.path)2"], "inputEncoding")
             for (before, after, wanted) in [
                 ("\"threshold\"", "\"treshold\"", "is no model description of this version: 'treshold' is not known"),
                 ("\"steps\" : ", "\"steps\" : \"x\", \"steps2\" : ", "steps' has a value of another kind"),
                 ("\"temperature\" : ", "\"temperature\" : -", "'temperature' has an impossible value"),
                 (
                     "\"micronsPerPixel\" : 0.5", "\"micronsPerPixel\" : 50",
-                    "says 'micronsPerPixel' 50.0: between 0.05 and 5.0"
+                    "'micronsPerPixel' is 50.0: between 0.05 and 5.0"
                 ),
             ] {
                 #expect(text.contains(before))

@@ -16,6 +16,10 @@ struct CriterionTests {
         try .binary(label: "x", means: [0, 0.15, 0.7], deviations: [0.02, 0.07, 0.1], origin: "test")
     }
 
+    private func blocks() throws -> [BlockExpectation?] {
+        try classes.map { try priors().expectation(of: BlockLabel($0)) }
+    }
+
     private func logits(seed: UInt64) -> [Float] {
         var generator = SeededGenerator(seed: seed)
         return (0..<(2 * 2 * pixels)).map { _ in Float(1.5 * generator.nextGaussian()) }
@@ -61,8 +65,7 @@ struct CriterionTests {
             return sum / Double(9 * known.count)
         }
         switch criterion {
-        case .fineLabels: return 0
-        case .statisticsMatching(let m), .fineAndCoarse(let m), .selfTraining(let m):
+        case .statisticsMatching(let m):
             let sum = overBlocks { i, mean, v in
                 0.5 * pow(mean - eta(i)[1], 2) / (m.clusterPixels * v / 9 + rho(i) * rho(i))
                     + m.logWeight * 0.5 * (log(v + m.epsilon) + log(2 * .pi / 9))
@@ -136,16 +139,16 @@ struct CriterionTests {
             case "rq": .implicitPosteriorRQ(blur: 2)
             case "sr, variance matched":
                 .statisticsMatching(StatisticsMatching(epsilon: 0.01, logWeight: 0.7, varianceWeight: 0.4))
-            default: try Criterion(named: name, matching: CriterionTests.matching)
+            default: try #require(Criterion(named: name, matching: CriterionTests.matching))
             }
         #expect(name.hasPrefix(criterion.name))
         let values = logits(seed: 3)
         let teacher = name == "em" ? logits(seed: 8) : nil
         let scores = try Tensor.from(values, shape: [2, 2, side, side])
         try scores.requireGradient()
-        let loss = try criterion.coarseLoss(
-            scores.logSoftmax(dimension: 1), classes: classes, layout: layout, priors: priors(),
-            teacher: teacher.map { try Tensor.from($0, shape: [2, 2, side, side]).logSoftmax(dimension: 1) },
+        let loss = try criterion.loss(
+            scores.logSoftmax(dimension: 1), blocks: blocks(), layout: layout,
+            round: teacher.map { try Tensor.from($0, shape: [2, 2, side, side]).logSoftmax(dimension: 1) },
             device: .cpu)
         let exact = values.map(Double.init)
         let wanted = try formula(criterion, exact, teacher: teacher?.map(Double.init))
@@ -164,18 +167,18 @@ struct CriterionTests {
         }
     }
 
-    /// λ_sr · coarse + λ_colour · colour + λ_hr · fine, and its gradient; pixels labelled −1 must not count.
+    /// λ_sr · coarse + λ_hint · hints + λ_hr · fine, and its gradient; pixels labelled −1 must not count.
     @Test(arguments: ["sr", "hr", "hr+sr"]) func theWholeLossAgreesWithItsFormulaAndFiniteDifferences(name: String)
         throws
     {
         var configuration = TrainingPreset.fast.configuration(inputChannels: 1, labels: 2, seed: 1)
-        configuration.use(
-            try Criterion(named: name, matching: CriterionTests.matching), coarseWeight: name == "hr" ? 0 : 2,
-            fineWeight: name == "sr" ? 0 : 5)
-        configuration.pixelWeight = 3
+        configuration.objective = try Objective(
+            named: name, matching: CriterionTests.matching, coarseWeight: 2, fineWeight: 5)
+        #expect(configuration.objective.name == name)
+        configuration.hintWeight = 3
         let values = logits(seed: 6)
-        // Every third pixel is labelled by colour, every fifth by a mask, the others not.
-        let colours = (0..<2 * pixels).map { Int8($0 % 3 == 0 ? 0 : -1) }
+        // Every third pixel is labelled by a hint, every fifth by a mask, the others not.
+        let hints = (0..<2 * pixels).map { Int8($0 % 3 == 0 ? 0 : -1) }
         let masks = (0..<2 * pixels).map { Int8($0 % 5 == 0 ? $0 % 2 : -1) }
         func crossEntropy(_ logits: [Double], _ labels: [Int8]) -> Double {
             let known = labels.indices.filter { labels[$0] >= 0 }
@@ -183,18 +186,19 @@ struct CriterionTests {
                 / Double(known.count)
         }
         func wanted(_ logits: [Double]) throws -> Double {
-            let coarse = try formula(configuration.criterion, logits, teacher: nil)
-            let colour = name == "hr" ? 0 : crossEntropy(logits, colours)
+            let coarse =
+                name == "hr" ? 0 : try formula(.statisticsMatching(CriterionTests.matching), logits, teacher: nil)
+            let hints = name == "hr" ? 0 : crossEntropy(logits, hints)
             let fine = name == "sr" ? 0 : crossEntropy(logits, masks)
-            return configuration.coarseWeight * coarse + 3 * colour + configuration.fineWeight * fine
+            return 2 * coarse + 3 * hints + 5 * fine
         }
         let scores = try Tensor.from(values, shape: [2, 2, side, side])
         try scores.requireGradient()
         let batch = BlockBatch(
-            layout: layout, channels: 1, input: [Float](repeating: 0, count: 2 * pixels), classes: classes,
-            pixelLabels: colours, fineLabels: masks)
+            layout: layout, channels: 1, input: [Float](repeating: 0, count: 2 * pixels),
+            blocks: classes.map { BlockLabel($0) }, hints: hints, fineLabels: masks)
         let loss = try BatchLoss(
-            scores.logSoftmax(dimension: 1), batch: batch, teacher: nil, configuration: configuration, step: 1,
+            scores.logSoftmax(dimension: 1), batch: batch, configuration: configuration, step: 1,
             priors: priors(), device: .cpu
         ).total
         let exact = values.map(Double.init)
@@ -213,8 +217,8 @@ struct CriterionTests {
 
     @Test func intervalWithItsOwnRadiusIsFlatInside() throws {
         let scores = try Tensor.from(logits(seed: 1), shape: [2, 2, side, side])
-        let loss = try Criterion.interval(radius: 1).coarseLoss(
-            scores.logSoftmax(dimension: 1), classes: classes, layout: layout, priors: priors(), device: .cpu)
+        let loss = try Criterion.interval(radius: 1).loss(
+            scores.logSoftmax(dimension: 1), blocks: blocks(), layout: layout, device: .cpu)
         #expect(try loss.item() == 0)
     }
 
@@ -240,17 +244,39 @@ struct CriterionTests {
         #expect(auc.value == 0.5)
     }
 
+    /// A block that brings the numbers of a class gives what the class gives; classes and blocks of their own mix in a batch.
+    @Test(arguments: Criterion.names) func blocksWithExpectationsOfTheirOwnAreAsClasses(name: String) throws {
+        let priors = try priors()
+        let own = try classes.enumerated().map { index, known -> BlockLabel in
+            guard let known, index % 2 == 0 else { return BlockLabel(known) }
+            return .expectation(
+                try BlockExpectation(means: priors.means[known], deviations: priors.deviations[known]))
+        }
+        let criterion = try #require(Criterion(named: name, matching: CriterionTests.matching))
+        let scores = try Tensor.from(logits(seed: 4), shape: [2, 2, side, side]).logSoftmax(dimension: 1)
+        func loss(_ labels: [BlockLabel]) throws -> Float {
+            try criterion.loss(
+                scores, blocks: labels.map { try priors.expectation(of: $0) }, layout: layout, device: .cpu
+            ).item()
+        }
+        #expect(try loss(own) == loss(classes.map { BlockLabel($0) }))
+        let foreign = try BlockExpectation(means: [0.5, 0.3, 0.2], deviations: [0.1, 0.1, 0.1])
+        #expect(throws: MethodError.self) { try priors.expectation(of: .expectation(foreign)) }
+        #expect(throws: MethodError.self) { try BlockExpectation(means: [0.5, 0.6], deviations: [0.1, 0.1]) }
+    }
+
     @Test func unknownNamesAreRefused() {
-        #expect(throws: MethodError.self) { try Criterion(named: "magic", matching: StatisticsMatching()) }
+        #expect(throws: MethodError.self) { try Objective(named: "magic", matching: StatisticsMatching()) }
+        #expect(Set(Objective.names).isSuperset(of: Criterion.names))
     }
 
     @Test func roundsOfExpectationMaximisationDependOnTheStepAlone() {
         var configuration = TrainingPreset.fast.configuration(inputChannels: 3, labels: 2, seed: 1)
         #expect(!(1...700).contains { configuration.beginsRound($0) })
-        configuration.use(.expectationMaximization(StatisticsMatching()))
+        configuration.objective = Objective(.expectationMaximization(StatisticsMatching()))
         configuration.schedule = .cosine(warmup: 5, length: 400)
         #expect((1...600).filter { configuration.beginsRound($0) } == [201, 301, 401, 501])
-        #expect(!configuration.hasTeacher(at: 200))
-        #expect(configuration.hasTeacher(at: 201))
+        #expect(!configuration.hasRound(at: 200))
+        #expect(configuration.hasRound(at: 201))
     }
 }

@@ -114,8 +114,8 @@ import Torch
         let batches = [1, 2].map { seed in
             BlockBatch(
                 layout: .native, channels: architecture.inputChannels,
-                input: image(architecture, side: side, seed: seed), classes: [0, 0, 0, 0],
-                pixelLabels: [Int8](repeating: -1, count: side * side))
+                input: image(architecture, side: side, seed: seed),
+                blocks: [BlockLabel](repeating: .coarseClass(0), count: 4))
         }
         let wanted = try OneDNNSegmentationNetwork([trained]).logOdds(
             ImageBatch(
@@ -144,8 +144,8 @@ import Torch
         func batch(_ scale: Float) -> BlockBatch {
             BlockBatch(
                 layout: .native, channels: architecture.inputChannels,
-                input: image(architecture, side: side, seed: 4).map { $0 * scale }, classes: [0, 0, 0, 0],
-                pixelLabels: [Int8](repeating: -1, count: side * side))
+                input: image(architecture, side: side, seed: 4).map { $0 * scale },
+                blocks: [BlockLabel](repeating: .coarseClass(0), count: 4))
         }
         let (usual, extreme) = (batch(1), batch(6))
         func difference(_ quantization: Quantization, on batch: BlockBatch) throws -> Double {

@@ -5,11 +5,6 @@ import Testing
 @testable import LabelSuperResolution
 
 struct LabelPriorsTests {
-    @Test func classesAreHalfOpenAndTheLastIsClosed() {
-        let classes = CoarseClasses()
-        #expect([0, 0.0999, 0.1, 0.3, 0.7, 0.95, 1].map(classes.index) == [0, 0, 1, 3, 7, 9, 9])
-    }
-
     @Test func countsBecomeFractions() throws {
         let priors = try LabelPriors.fromCounts(
             [[0, 0, 0, 0, 0], [2, 2, 2, 2, 2], [26, 26, 26, 26, 26]], label: "x", objectPixels: 154, blockPixels: 10_000

@@ -35,8 +35,8 @@ private struct SquareSource: BlockSource {
             classes.append(known)
         }
         return BlockBatch(
-            layout: layout, channels: 1, input: isNegative ? input.map { -$0 } : input, classes: classes,
-            pixelLabels: [Int8](repeating: -1, count: count * side * side),
+            layout: layout, channels: 1, input: isNegative ? input.map { -$0 } : input,
+            blocks: classes.map { BlockLabel($0) },
             teacherInput: isNegative && givesTeacherInput ? input : [], evidence: evidence)
     }
 
@@ -49,6 +49,11 @@ private struct SquareSource: BlockSource {
         var generator = SeededGenerator(seed: 99)
         return [make(&generator, count: 12)]
     }
+}
+
+private struct NoSettings: ModelSettings {
+    static let application = "squares"
+    func flaw(for architecture: UNetArchitecture) -> String? { nil }
 }
 
 struct TrainerTests {
@@ -110,7 +115,7 @@ struct TrainerTests {
     /// The network that labels the pixels of a round is part of the checkpoint.
     @Test func expectationMaximisationResumesWithinARound() throws {
         func change(_ configuration: inout TrainingConfiguration) {
-            configuration.use(.expectationMaximization(StatisticsMatching()))
+            configuration.objective = Objective(.expectationMaximization(StatisticsMatching()))
             configuration.schedule = .cosine(warmup: 5, length: 40)
         }
         try TestFolders.withTemporary { folder in
@@ -144,15 +149,16 @@ struct TrainerTests {
         let separation: Double
     }
 
-    /// Nothing but what its teacher finds is taught: neither counts nor colours.
+    /// Nothing but what its teacher finds is taught: neither counts nor hints.
     @discardableResult
     private func teach(
         _ folder: URL, teacher: UNet, steps: Int = 200, source: SquareSource = SquareSource(),
-        evidenceWeight: Double? = nil
+        evidenceWeight: Double = 0
     ) throws -> Lesson {
-        var settings = configuration().student
-        settings.coarseWeight = 0
-        settings.evidenceWeight = evidenceWeight
+        var own = configuration()
+        own.student?.evidenceWeight = evidenceWeight
+        var settings = try #require(own.studentConfiguration)
+        settings.objective.coarseWeight = 0
         let trainer = try Trainer(configuration: settings, priors: priors(), source: source, teachers: [teacher])
         let model = ModelFolder(folder)
         try model.create()
@@ -168,7 +174,7 @@ struct TrainerTests {
             ImageBatch(count: 12, channels: 1, height: side, width: side, values: batch.input))
         var (inside, outside) = ((0.0, 0.0), (0.0, 0.0))
         // Images without squares say nothing of where squares are found.
-        for image in 0..<12 where batch.classes[image] != 0 {
+        for image in 0..<12 where batch.blocks[image] != .coarseClass(0) {
             for i in (image * side * side)..<((image + 1) * side * side) {
                 let p = Double(1 / (1 + exp(-logOdds[i])))
                 if batch.evidence[i] > 0 {
@@ -183,8 +189,16 @@ struct TrainerTests {
     }
 
     @Test func aStudentLearnsWhatItsTeacherFinds() throws {
-        let (student, own) = (configuration().student, configuration())
-        #expect(student.seed != own.seed && !student.selfTraining)
+        let own = configuration()
+        let student = try #require(own.studentConfiguration)
+        #expect(student.seed != own.seed && student.student == nil && student.objective.name == "self")
+        // Without teachers it cannot be trained, and members take none.
+        #expect(throws: MethodError.self) {
+            try Trainer(configuration: student, priors: priors(), source: SquareSource())
+        }
+        #expect(throws: MethodError.self) {
+            try Trainer(configuration: own, priors: priors(), source: SquareSource(), teachers: [constant()])
+        }
         try TestFolders.withTemporary { folder in
             let teacher = try squareFinder(folder.appendingPathComponent("teacher"))
             let lesson = try teach(folder.appendingPathComponent("student"), teacher: teacher, steps: 300)
@@ -220,7 +234,7 @@ struct TrainerTests {
 
     @Test func hardNaiveIsConstantWithoutASingleStep() throws {
         try TestFolders.withTemporary { folder in
-            try train(folder, steps: 50) { $0.use(.hardNaive) }
+            try train(folder, steps: 50) { $0.objective = Objective(.hardNaive) }
             let network = try UNet(configuration().architecture, seed: 0)
             try Safetensors.read(ModelFolder(folder).weights, into: network.tensors)
             let batch = try SquareSource().batch(step: 1, count: 2, seed: 1)
@@ -259,7 +273,7 @@ struct TrainerTests {
     @Test func anUnfinishedFolderIsNoModel() throws {
         try TestFolders.withTemporary { folder in
             try train(folder, steps: 3)
-            #expect(throws: MethodError.self) { try ModelFolder(folder).load() }
+            #expect(throws: MethodError.self) { try ModelFolder(folder).load(NoSettings.self) }
         }
     }
 }

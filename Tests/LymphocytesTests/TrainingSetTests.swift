@@ -9,22 +9,22 @@ import WholeSlide
 @testable import Lymphocytes
 
 struct TrainingSetTests {
-    private func slide(_ name: String = "phantom-1") throws -> TrainingSlide {
-        try TrainingSlide(
+    private func slide(_ name: String = "phantom-1") throws -> LabelledSlide {
+        try LabelledSlide(
             SlideFile(PhantomFixture.folder.appendingPathComponent("\(name).svs")),
             heatmaps: PhantomFixture.folder.appendingPathComponent("heatmaps"), micronsPerPixel: 0.5, givenScale: nil,
-            coarseClasses: CoarseClasses())
+            coarseClasses: ProbabilityClasses())
     }
 
     private func set(
-        slides: [TrainingSlide]? = nil, change: (inout TrainingConfiguration) -> Void = { _ in }
+        slides: [LabelledSlide]? = nil, change: (inout LymphocyteSettings) -> Void = { _ in }
     ) throws -> TrainingSet {
-        var configuration = TrainingPreset.fast.lymphocytes(seed: 2)
-        configuration.stainJitter = 0
-        change(&configuration)
+        var settings = TrainingPreset.fast.lymphocytes(seed: 2)
+        settings.sampling.stainJitter = 0
+        change(&settings)
         return try TrainingSet(
-            slides: try slides ?? [slide()], encoding: .rgbStains, configuration: configuration,
-            priors: .defaultCurve(label: "lymphocyte", classCount: 10), coarseClasses: CoarseClasses())
+            slides: try slides ?? [slide()], encoding: .rgbStains, settings: settings,
+            priors: .defaultCurve(label: "lymphocyte", classCount: 10))
     }
 
     /// Held-out regions first, then others, so that no class that occurs is without; never more than are asked for.
@@ -45,7 +45,7 @@ struct TrainingSetTests {
         let wanted = set.split.calibrationPlaces(most: 64).enumerated().flatMap { known, places in
             places.map { _ in known }
         }
-        #expect(set.calibrationBatches.flatMap(\.classes).compactMap { $0 } == wanted)
+        #expect(set.calibrationBatches.flatMap(\.blocks).compactMap(\.coarseClass) == wanted)
     }
 
     /// The threshold of a model and that before its temperature say the same of each pixel.
@@ -72,7 +72,7 @@ struct TrainingSetTests {
 
     /// Without turns the images are those of the slide, as they lie.
     @Test func imagesAreTurnedUnlessToldOtherwise() throws {
-        let (turned, upright) = (try set(), try set { $0.turns = false })
+        let (turned, upright) = (try set(), try set { $0.sampling.isTurned = false })
         let pairs = try (1...8).map { step in
             (
                 try turned.batch(step: step, count: 1, seed: 5).input,
@@ -102,13 +102,14 @@ struct TrainingSetTests {
     /// A class is never mostly lymphocytes: hard naive learns a constant, and the darkness prior must not rank for it.
     @Test func hardNaiveRanksNothingAfterTrainingFromSlides() throws {
         try TestFolders.withTemporary { folder in
-            var configuration = TrainingPreset.fast.lymphocytes(seed: 1)
-            #expect(configuration.architecture.prior != nil)
-            configuration.use(.hardNaive)
-            configuration.members = 1
-            let training = Training(
+            var settings = TrainingPreset.fast.lymphocytes(seed: 1)
+            #expect(settings.training.architecture.prior != nil)
+            settings.training.objective = Objective(.hardNaive)
+            settings.training.student = nil
+            settings.training.members = 1
+            let training = LymphocyteTraining(
                 slides: PhantomFixture.folder, heatmaps: PhantomFixture.folder.appendingPathComponent("heatmaps"),
-                output: folder, configuration: configuration)
+                output: folder, settings: settings)
             _ = try training.run(steps: 2, resume: false) { _ in }
             let model = try SegmentationModel(folder)
             let set = try set()
@@ -123,11 +124,11 @@ struct TrainingSetTests {
 
     /// The same regions' classes, but not the same pixels.
     @Test func regionsCanBeLaidOffTheirGrid() throws {
-        let (aligned, shifted) = (try set(), try set { $0.gridOffset = 0.5 })
+        let (aligned, shifted) = (try set(), try set { $0.sampling.gridOffset = 0.5 })
         for step in 1...4 {
             let before = try aligned.batch(step: step, count: 1, seed: 5)
             let after = try shifted.batch(step: step, count: 1, seed: 5)
-            #expect(Set(before.classes) == Set(after.classes) && before.classes.count == after.classes.count)
+            #expect(Set(before.blocks) == Set(after.blocks) && before.blocks.count == after.blocks.count)
             #expect(before.input.sorted() != after.input.sorted())
         }
     }
@@ -135,18 +136,16 @@ struct TrainingSetTests {
     /// Teachers see the image as it is; a student's is spoilt, of the same place and turned the same way, and so is the evidence.
     @Test func aStudentsImagesAreSpoiltAndItsTeachersAreNot() throws {
         let plain = try set()
-        let preset = TrainingPreset.fast.lymphocytes(seed: 2)
-        let settings = preset.lymphocyteStudent(noise: true)
-        #expect(settings.noise != nil && settings.evidenceWeight == 20)
-        #expect(preset.lymphocyteStudent().noise == nil && preset.lymphocyteStudent().evidenceWeight == 20)
-        #expect(preset.lymphocyteStudent(roundness: false) == preset.student)
+        var settings = TrainingPreset.fast.lymphocytes(seed: 2)
+        #expect(settings.sampling.studentNoise == nil && settings.training.student?.evidenceWeight == 20)
+        settings.sampling.studentNoise = .otherScanner
         let spoilt = plain.forStudent(settings)
         for step in 1...8 {
             // Stains are not jittered in the plain set: teachers see what it shows, pixel by pixel, but for another turn.
             let before = try plain.batch(step: step, count: 1, seed: 5)
             let after = try spoilt.batch(step: step, count: 1, seed: 5)
             #expect(before.teacherInput.isEmpty && before.evidence.isEmpty)
-            #expect(Set(after.classes) == Set(before.classes))
+            #expect(Set(after.blocks) == Set(before.blocks))
             let side = after.layout.imageSide
             let pixels = side * side
             func channel(_ values: [Float], _ index: Int) -> [Float] {
@@ -195,16 +194,16 @@ struct TrainingSetTests {
         let set = try set()
         #expect(set.layout == .native)
         let (a, b) = (try set.batch(step: 5, count: 3, seed: 1), try set.batch(step: 5, count: 3, seed: 1))
-        #expect(a.input == b.input && a.classes == b.classes)
+        #expect(a.input == b.input && a.blocks == b.blocks)
         #expect(try set.batch(step: 6, count: 3, seed: 1).input != a.input)
-        #expect(a.classes.count == 12 && a.classes.contains { $0 != nil })
+        #expect(a.blocks.count == 12 && a.blocks.contains { $0 != .unknown })
     }
 
     @Test func colourLabelsAreTheFractionWithLeastHaematoxylin() throws {
-        let batch = try set { $0.colorDarkestMultiple = 0 }.batch(step: 1, count: 2, seed: 1)
-        let labelled = batch.pixelLabels.filter { $0 == 0 }.count
-        #expect(abs(Double(labelled) / Double(batch.pixelLabels.count) - 0.2) < 0.01)
-        #expect(batch.pixelLabels.allSatisfy { $0 <= 0 })
+        let batch = try set { $0.sampling.colorDarkestMultiple = 0 }.batch(step: 1, count: 2, seed: 1)
+        let labelled = batch.hints.filter { $0 == 0 }.count
+        #expect(abs(Double(labelled) / Double(batch.hints.count) - 0.2) < 0.01)
+        #expect(batch.hints.allSatisfy { $0 <= 0 })
     }
 
     /// In a block of a known class everything is labelled but the darkest κ · η of its pixels.
@@ -244,13 +243,13 @@ struct TrainingSetTests {
 
     @Test func fineLabelsLieOnTheirNucleiAndOnlyInRegionsThatAreUsed() throws {
         let folder = PhantomFixture.folder
-        let slide = try TrainingSlide(
+        let slide = try LabelledSlide(
             SlideFile(folder.appendingPathComponent("phantom-1.svs")),
             heatmaps: folder.appendingPathComponent("heatmaps"),
             masks: folder.appendingPathComponent("masks"), micronsPerPixel: 0.5, givenScale: nil,
-            coarseClasses: CoarseClasses())
+            coarseClasses: ProbabilityClasses())
         let batch = try set(slides: [slide]).batch(step: 3, count: 4, seed: 1)
-        #expect(batch.fineLabels.count == batch.pixelLabels.count)
+        #expect(batch.fineLabels.count == batch.hints.count)
         // Phantom lymphocytes are dark: the haematoxylin channel is higher on them.
         let (pixels, channel) = (
             batch.layout.imageSide * batch.layout.imageSide, InputEncoding.rgbStains.hematoxylinChannel
@@ -270,7 +269,7 @@ struct TrainingSetTests {
         #expect(inside.0 / inside.1 > outside.0 / outside.1 + 0.2)
         // The margin is never labelled.
         #expect(batch.fineLabels[0] == -1)
-        let few = try set(slides: [slide]) { $0.fineFraction = 0.3 }
+        let few = try set(slides: [slide]) { $0.sampling.fineFraction = 0.3 }
         let counts = try (1...8).map { try few.batch(step: $0, count: 4, seed: 1).fineLabels.count { $0 >= 0 } }
         let all = try (1...8).map { step in
             try set(slides: [slide]).batch(step: step, count: 4, seed: 1).fineLabels.count { $0 >= 0 }
@@ -307,10 +306,10 @@ struct TrainingSetTests {
             try PNG.write(
                 Plane<UInt8>(width: 10, height: 10, repeating: 0), to: folder.appendingPathComponent("phantom-1.png"))
             let error = try #require(throws: WorkError.self) {
-                try TrainingSlide(
+                try LabelledSlide(
                     SlideFile(PhantomFixture.folder.appendingPathComponent("phantom-1.svs")),
                     heatmaps: PhantomFixture.folder.appendingPathComponent("heatmaps"), masks: folder,
-                    micronsPerPixel: 0.5, givenScale: nil, coarseClasses: CoarseClasses())
+                    micronsPerPixel: 0.5, givenScale: nil, coarseClasses: ProbabilityClasses())
             }
             #expect(error.message.contains("10×10"))
         }
@@ -327,10 +326,10 @@ struct TrainingSetTests {
     @Test func aSlideWithoutHeatmapIsNamed() throws {
         try TestFolders.withTemporary { folder in
             let error = try #require(throws: SlideError.self) {
-                try TrainingSlide(
+                try LabelledSlide(
                     SlideFile(PhantomFixture.folder.appendingPathComponent("phantom-1.svs")), heatmaps: folder,
                     micronsPerPixel: 0.5,
-                    givenScale: nil, coarseClasses: CoarseClasses())
+                    givenScale: nil, coarseClasses: ProbabilityClasses())
             }
             #expect(error.message.contains("phantom-1"))
         }
@@ -338,7 +337,7 @@ struct TrainingSetTests {
 
     @Test func truthMasksGiveThePriorsOfTheirHeatmaps() throws {
         let folder = PhantomFixture.folder
-        let classes = CoarseClasses(count: 2)
+        let classes = ProbabilityClasses(count: 2)
         let priors = try MaskPriors.read(
             masks: folder.appendingPathComponent("masks"), heatmaps: folder.appendingPathComponent("heatmaps"),
             classes: classes)

@@ -79,12 +79,9 @@ struct ExperimentTests {
             try Data("other settings".utf8).write(to: kept)
             #expect(throws: WorkError.self) { try experiment.checkParts(of: student) }
             let priors = try LabelPriors.defaultCurve(label: "lymphocyte", classCount: 10)
-            let model = ModelDescription(
-                architecture: TrainingPreset.fast.lymphocytes(seed: 1).architecture, labels: priors.labels,
-                inputEncoding: "rgb+he", micronsPerPixel: 0.5,
-                priors: priors,
-                training: TrainingPreset.fast.lymphocytes(seed: 1), slides: [], steps: 1, temperature: 1,
-                validation: nil, quantizations: nil, versions: [:])
+            let model = LymphocyteModelDescription(
+                settings: LymphocyteModelSettings(), coarseClasses: ProbabilityClasses().names, priors: priors,
+                training: TrainingPreset.fast.lymphocytes(seed: 1).training, steps: 1)
             for teacher in experiment.jobs where teacher.method.name == "sr" {
                 let own = experiment.folder(teacher)
                 try FileManager.default.createDirectory(
@@ -154,20 +151,18 @@ struct ExperimentTests {
 
     /// A folder that keeps a student holds one network, and says how it was taught.
     @Test func aModelDescribesTheStudentThatItKeeps() throws {
-        let preset = TrainingPreset.fast.lymphocytes(seed: 1)
-        var student = preset.lymphocyteStudent(noise: true)
-        student.criterion = .selfTraining(StatisticsMatching(epsilon: 0.03, logWeight: 1, clusterPixels: 7))
-        let kept = preset.keeping(student)
-        #expect(kept.members == 3 && kept.selfTraining && kept.seed == preset.seed)
-        #expect(kept.noise == student.noise && kept.evidenceWeight == student.evidenceWeight)
-        #expect(kept.criterion.matching == student.criterion.matching)
-        let priors = try LabelPriors.defaultCurve(label: "lymphocyte", classCount: 10)
-        func description(_ training: TrainingConfiguration) -> ModelDescription {
-            ModelDescription(
-                architecture: training.architecture, labels: priors.labels, inputEncoding: "rgb+he",
-                micronsPerPixel: 0.5, priors: priors, training: training, slides: [], steps: 1, temperature: 1,
-                validation: nil, quantizations: nil, versions: [:])
-        }
-        #expect(description(kept).members == 1)
+        var settings = TrainingPreset.fast.lymphocytes(seed: 1)
+        settings.sampling.studentNoise = .otherScanner
+        let model = LymphocyteModelDescription(
+            settings: LymphocyteModelSettings(sampling: settings.sampling), coarseClasses: ProbabilityClasses().names,
+            priors: try LabelPriors.defaultCurve(label: "lymphocyte", classCount: 10), training: settings.training,
+            steps: 1)
+        #expect(model.members == 1 && model.training.members == 3 && model.training.student?.evidenceWeight == 20)
+        #expect(model.settings.sampling?.studentNoise == .otherScanner)
+        settings.training.student = nil
+        let members = LymphocyteModelDescription(
+            settings: LymphocyteModelSettings(), coarseClasses: [], priors: model.priors, training: settings.training,
+            steps: 1)
+        #expect(members.members == 3)
     }
 }

@@ -25,7 +25,7 @@ public enum PhantomFixture {
         configuration.members = 1
         return SegmentationModel(
             network: TorchSegmentationNetwork([try UNet(configuration.architecture, seed: 5)]),
-            description: try description(configuration), encoding: .rgbStains, fingerprint: "test", folder: folder)
+            description: try description(configuration), fingerprint: "test", folder: folder)
     }
 
     /// A model folder with random weights, loaded from disk, as exports that run the network again need it.
@@ -34,7 +34,7 @@ public enum PhantomFixture {
         configuration.architecture.widths = [4, 6]
         configuration.architecture.prior = ChannelPrior(channel: 3, weight: 8, radius: 2)
         configuration.members = 1
-        configuration.selfTraining = false
+        configuration.student = nil
         let files = ModelFolder(folder)
         try files.create()
         try Safetensors.write(
@@ -50,15 +50,14 @@ public enum PhantomFixture {
         let description = try description(configuration)
         try JSONEncoder().encode(description).write(to: folder.appendingPathComponent("model.json"))
         return SegmentationModel(
-            network: network, description: description, encoding: .rgbStains, fingerprint: "darkness", folder: folder)
+            network: network, description: description, fingerprint: "darkness", folder: folder)
     }
 
-    private static func description(_ configuration: TrainingConfiguration) throws -> ModelDescription {
-        let priors = try LabelPriors.defaultCurve(label: "lymphocyte", classCount: 10)
-        return ModelDescription(
-            architecture: configuration.architecture, labels: priors.labels, inputEncoding: "rgb+he",
-            micronsPerPixel: 0.5, priors: priors, training: configuration, slides: [], steps: 0, validation: nil,
-            versions: [:])
+    private static func description(_ configuration: TrainingConfiguration) throws -> LymphocyteModelDescription {
+        LymphocyteModelDescription(
+            settings: LymphocyteModelSettings(), coarseClasses: ProbabilityClasses().names,
+            priors: try LabelPriors.defaultCurve(label: "lymphocyte", classCount: 10), training: configuration, steps: 0
+        )
     }
 }
 

@@ -68,8 +68,8 @@ extension Squares: BlockSource {
                     width: layout.imageSide, height: layout.imageSide))
         }
         return BlockBatch(
-            layout: layout, channels: 3, input: images.flatMap(\.self), classes: chosen.map { classes[$0] },
-            pixelLabels: [Int8](repeating: -1, count: chosen.count * layout.imageSide * layout.imageSide))
+            layout: layout, channels: 3, input: images.flatMap(\.self), blocks: chosen.map { .coarseClass(classes[$0]) }
+        )
     }
 
     func batch(step: Int, count: Int, seed: UInt64) -> BlockBatch {

@@ -104,7 +104,7 @@ extension Quantization {
     private mutating func measure(
         _ plan: UNetPlan, images: [[Float]], exact: [LabelScores], threshold: Double
     ) throws {
-        let limit = Float((threshold / (1 - threshold)).naturalLogarithm)
+        let limit = Float(log(threshold / (1 - threshold)))
         var (difference, pixels) = (0.0, 0)
         var scores: [Double] = []
         var decisions: [Bool] = []

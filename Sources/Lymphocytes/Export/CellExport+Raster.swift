@@ -57,7 +57,7 @@ extension CellExport {
         }
         let scale = SlideScale(micronsPerPixel: run.micronsPerPixel, source: .given)
         let frame = try WorkingFrame(
-            slide: slide, scale: scale, micronsPerPixel: model.description.micronsPerPixel)
+            slide: slide, scale: scale, micronsPerPixel: model.micronsPerPixel)
         let ground = try ground()
         let looked = Set(
             try store.tiles(run: run.id).map { SIMD2(Int(frame.working($0.x)), Int(frame.working($0.y))) })
@@ -133,7 +133,8 @@ extension CellExport {
             covered[region]? += cell.areaSquareMicrons
         }
         let area = side * side * run.micronsPerPixel * run.micronsPerPixel
-        let priors = try? JSONDecoder().decode(ModelDescription.self, from: Data(run.modelDescription.utf8)).priors
+        struct Described: Decodable { let priors: LabelPriors }
+        let priors = try? JSONDecoder().decode(Described.self, from: Data(run.modelDescription.utf8)).priors
         let expected = priors?.means.compactMap(\.last) ?? []
         let file = try FileStream(url)
         let isTable = url.lastPathComponent.hasSuffix(".csv") || url.lastPathComponent.hasSuffix(".csv.gz")

@@ -28,7 +28,7 @@ struct RegionSums {
             identity = "none"
             return
         }
-        let classes = CoarseClasses(count: priors.classCount)
+        let classes = ProbabilityClasses(count: priors.classCount)
         let label = priors.labels.count - 1
         records = heatmap.regions.map { region in
             let known = classes.index(of: region.probability)

@@ -1,13 +1,11 @@
 public import Foundation
 public import LabelSuperResolution
 public import Torch
-internal import WholeSlide
 
 /// A trained lymphocyte model, ready to run.
 public struct SegmentationModel: Sendable {
     public let network: any SegmentationNetwork
-    public let description: ModelDescription
-    public let encoding: InputEncoding
+    public let description: LymphocyteModelDescription
     /// Changes with the weights.
     public let fingerprint: String
     public let folder: URL
@@ -17,19 +15,14 @@ public struct SegmentationModel: Sendable {
     /// - Throws: where the folder is incomplete, cut off, or no lymphocyte model.
     public init(_ folder: URL, device: Device = .cpu, engine: InferenceEngine = .automatic) throws {
         let files = ModelFolder(folder)
-        let loaded = try files.load(device: device, engine: engine)
-        guard SlideScale.possible.contains(loaded.description.micronsPerPixel) else {
-            throw WorkError(
-                .model,
-                "\(files.description.path) says 'micronsPerPixel' \(loaded.description.micronsPerPixel): between "
-                    + "\(SlideScale.possible.lowerBound) and \(SlideScale.possible.upperBound) µm are possible")
-        }
-        network = loaded.network
-        description = loaded.description
-        encoding = try InputEncoding(of: loaded.description)
+        (network, description) = try files.load(LymphocyteModelSettings.self, device: device, engine: engine)
         fingerprint = try files.fingerprint()
         self.folder = folder
     }
+
+    public var encoding: InputEncoding { description.settings.inputEncoding }
+    /// µm per pixel of the network's input.
+    public var micronsPerPixel: Double { description.settings.micronsPerPixel }
 
     /// The probability at which cells end: where the training slides' regions hold as many lymphocyte pixels as their coarse
     /// classes lead to expect (``AreaThreshold``); a half where there were none.
@@ -37,12 +30,10 @@ public struct SegmentationModel: Sendable {
 
     /// A model from parts, for tests and experiments.
     public init(
-        network: any SegmentationNetwork, description: ModelDescription, encoding: InputEncoding, fingerprint: String,
-        folder: URL
+        network: any SegmentationNetwork, description: LymphocyteModelDescription, fingerprint: String, folder: URL
     ) {
         self.network = network
         self.description = description
-        self.encoding = encoding
         self.fingerprint = fingerprint
         self.folder = folder
     }

@@ -94,7 +94,7 @@ public struct SlideSegmenter: Sendable {
         return try store.model(
             ModelRecord(
                 fingerprint: model.fingerprint, name: model.folder.lastPathComponent, path: model.folder.path,
-                micronsPerPixel: model.description.micronsPerPixel, description: text))
+                micronsPerPixel: model.micronsPerPixel, description: text))
     }
 
     /// Segments a slide.
@@ -113,7 +113,7 @@ public struct SlideSegmenter: Sendable {
         let clock = StageClock(stages: StageClock.Stage.segmentation)
         let slide = try Slide(url)
         let scale = try slide.scale(given: givenScale)
-        let frame = try WorkingFrame(slide: slide, scale: scale, micronsPerPixel: model.description.micronsPerPixel)
+        let frame = try WorkingFrame(slide: slide, scale: scale, micronsPerPixel: model.micronsPerPixel)
         let content = try slide.contentIdentity()
         let source = try settings.tissue.resolved(for: file)
         let regions = try RegionSums(

@@ -44,7 +44,7 @@ public struct ProbabilityOverlay: Sendable {
         let (width, height) = (Double(frame.width) * step, Double(frame.height) * step)
         if let model, microns <= ProbabilityOverlay.coarsestNetwork {
             let working = try WorkingFrame(
-                slide: pyramid.slide, scale: scale, micronsPerPixel: model.description.micronsPerPixel)
+                slide: pyramid.slide, scale: scale, micronsPerPixel: model.micronsPerPixel)
             let tile = RegionPrediction.tile(
                 working, grid: model.network.gridMultiple, x: left, y: top, width: width, height: height)
             let output = try TilePredictor(

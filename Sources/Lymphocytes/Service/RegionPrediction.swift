@@ -33,7 +33,7 @@ public struct RegionPrediction: Sendable {
         slide: Slide, scale: SlideScale, model: SegmentationModel, threshold: Double? = nil, x: Double, y: Double,
         side: Double
     ) throws {
-        let frame = try WorkingFrame(slide: slide, scale: scale, micronsPerPixel: model.description.micronsPerPixel)
+        let frame = try WorkingFrame(slide: slide, scale: scale, micronsPerPixel: model.micronsPerPixel)
         guard x.isFinite, y.isFinite, side.isFinite, side > 0, x + side > 0, y + side > 0,
             x < Double(slide.width), y < Double(slide.height)
         else { throw WorkError(.input, "the square (\(x), \(y)) of \(side) px does not lie on slide \(slide.name)") }

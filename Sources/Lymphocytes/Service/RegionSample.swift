@@ -20,7 +20,7 @@ public struct RegionSample: Codable, Sendable, Equatable {
         slides: [SlideFile], heatmaps: URL, givenScale: Double? = nil, perClass: Int = ContactSheets.regionsPerClass,
         seed: UInt64
     ) throws -> [RegionSample] {
-        let classes = CoarseClasses()
+        let classes = ProbabilityClasses()
         let (opened, failures) = open(slides, heatmaps: heatmaps, givenScale: givenScale, classes: classes)
         guard !opened.isEmpty else {
             throw WorkError(.input, failures.first?.message ?? "there are no slides to count on")
@@ -38,15 +38,16 @@ public struct RegionSample: Codable, Sendable, Equatable {
 
     /// The slides that have a usable heatmap, and why the others have none.
     static func open(
-        _ slides: [SlideFile], heatmaps: URL, givenScale: Double?, classes: CoarseClasses
-    ) -> (opened: [TrainingSlide], failures: [FailedInput]) {
-        var opened: [TrainingSlide] = []
+        _ slides: [SlideFile], heatmaps: URL, givenScale: Double?, classes: ProbabilityClasses
+    ) -> (opened: [LabelledSlide], failures: [FailedInput]) {
+        var opened: [LabelledSlide] = []
         var failures: [FailedInput] = []
         for file in slides {
             do {
                 opened.append(
-                    try TrainingSlide(
-                        file, heatmaps: heatmaps, micronsPerPixel: Training.micronsPerPixel, givenScale: givenScale,
+                    try LabelledSlide(
+                        file, heatmaps: heatmaps, micronsPerPixel: LymphocyteTraining.micronsPerPixel,
+                        givenScale: givenScale,
                         coarseClasses: classes))
             } catch {
                 failures.append(FailedInput(name: file.title, error: error))
@@ -57,7 +58,7 @@ public struct RegionSample: Codable, Sendable, Equatable {
 
     /// The same choice for the same slides and seed.
     static func choose(
-        from slides: [TrainingSlide], classes: CoarseClasses, perClass: Int, seed: UInt64
+        from slides: [LabelledSlide], classes: ProbabilityClasses, perClass: Int, seed: UInt64
     ) -> [(coarseClass: Int, slide: Int, position: BlockGrid.Position)] {
         var generator = SeededGenerator(seed: seed)
         return (0..<classes.count).flatMap { known in

@@ -1,0 +1,101 @@
+public import Foundation
+public import LabelSuperResolution
+public import ResultStore
+internal import WholeSlide
+
+/// The counts of lymphocytes in sampled regions: `class,slide,x,y,lymphocytes`.
+public enum CountTable {
+    /// Of a lymphocyte's nucleus, µm; that is 154 px at 0.5 µm.
+    public static let nucleusDiameter = 7.0
+    /// Pixels of a region at the working scale.
+    public static let regionPixels = 10_000.0
+
+    /// Reads a filled-in table and makes priors of it.
+    ///
+    /// - Throws: where a count is missing or no count, or a class was not counted at all.
+    public static func priors(
+        _ url: URL, nucleusDiameter: Double = CountTable.nucleusDiameter,
+        classes: ProbabilityClasses = ProbabilityClasses()
+    ) throws -> LabelPriors {
+        var counts = [[Double]](repeating: [], count: classes.count)
+        try CSVTable.read(url, requiring: ["class", "lymphocytes"]) { row in
+            let known = try row.number("class")
+            guard known == known.rounded(), known >= 0, known < Double(classes.count) else {
+                throw WorkError(
+                    .input, "\(url.path) line \(row.line): class \(known) is not one of 0 … \(classes.count - 1)")
+            }
+            guard try !row.isBlank("lymphocytes") else {
+                throw WorkError(
+                    .input,
+                    "\(url.path) line \(row.line): 'lymphocytes' is empty: count them on the contact sheet and fill it in"
+                )
+            }
+            let count = try row.number("lymphocytes")
+            guard count >= 0, count <= regionPixels else {
+                throw WorkError(.input, "\(url.path) line \(row.line): \(count) is no count of lymphocytes")
+            }
+            counts[Int(known)].append(count)
+        }
+        return try priors(counts, from: url.path, nucleusDiameter: nucleusDiameter)
+    }
+
+    /// Priors from the counts that the service's page has stored.
+    ///
+    /// - Throws: where a class was not counted at all.
+    public static func priors(
+        of counts: [RegionCountRecord], from source: String, nucleusDiameter: Double = CountTable.nucleusDiameter,
+        classes: ProbabilityClasses = ProbabilityClasses()
+    ) throws -> LabelPriors {
+        var byClass = [[Double]](repeating: [], count: classes.count)
+        for region in byRegion(counts) where byClass.indices.contains(region.coarseClass) {
+            byClass[region.coarseClass].append(region.lymphocytes)
+        }
+        return try priors(byClass, from: source, nucleusDiameter: nucleusDiameter)
+    }
+
+    /// Each region once, with the mean of its readers' counts.
+    public static func byRegion(_ counts: [RegionCountRecord]) -> [(coarseClass: Int, lymphocytes: Double)] {
+        struct Key: Hashable {
+            let slide: String
+            let x: Double
+            let y: Double
+        }
+        var order: [Key] = []
+        var regions: [Key: [RegionCountRecord]] = [:]
+        for count in counts {
+            let key = Key(slide: count.slide, x: count.level0X, y: count.level0Y)
+            if regions[key] == nil { order.append(key) }
+            regions[key, default: []].append(count)
+        }
+        return order.compactMap { key in
+            guard let read = regions[key], let first = read.first else { return nil }
+            return (first.coarseClass, Double(read.reduce(0) { $0 + $1.lymphocytes }) / Double(read.count))
+        }
+    }
+
+    /// The mean share of lymphocyte pixels of each class as far as it has been counted; 0 where it has not.
+    public static func partialMeans(
+        of counts: [RegionCountRecord], classes: Int, nucleusDiameter: Double = CountTable.nucleusDiameter
+    ) -> [Double] {
+        let radius = nucleusDiameter / 2 / LymphocyteTraining.micronsPerPixel
+        return (0..<classes).map { known in
+            let values = byRegion(counts).filter { $0.coarseClass == known }.map(\.lymphocytes)
+            return values.reduce(0, +) / Double(max(1, values.count)) * .pi * radius * radius / regionPixels
+        }
+    }
+
+    private static func priors(
+        _ counts: [[Double]], from source: String, nucleusDiameter: Double
+    ) throws -> LabelPriors {
+        let missing = counts.indices.filter { counts[$0].isEmpty }
+        guard missing.isEmpty else {
+            throw WorkError(
+                .input,
+                "\(source) has no counted region of class \(missing.map(String.init).joined(separator: ", ")): every class needs some"
+            )
+        }
+        let radius = nucleusDiameter / 2 / LymphocyteTraining.micronsPerPixel
+        return try LabelPriors.fromCounts(
+            counts, label: "lymphocyte", objectPixels: .pi * radius * radius, blockPixels: regionPixels)
+    }
+}

@@ -1,0 +1,169 @@
+internal import CoarseTraining
+public import Foundation
+public import LabelSuperResolution
+internal import Raster
+internal import ResultStore
+public import Torch
+internal import WholeSlide
+
+/// Trains a lymphocyte model from a folder of slides and a folder of heatmaps.
+public struct LymphocyteTraining: Sendable {
+    public var slides: URL
+    public var heatmaps: URL
+    public var output: URL
+    /// Names of the slides to use; empty for all.
+    public var only: Set<String> = []
+    public var exclude: Set<String> = []
+    public var settings: LymphocyteSettings
+    public var priors: LabelPriors?
+    /// Folder of fine masks, for the criteria that want them.
+    public var masks: URL?
+    /// Fits a temperature to the held-out regions' coarse labels, so that probabilities are nearer to frequencies.
+    public var fitsTemperature = true
+    /// µm per level-0 pixel for slides that do not say it.
+    public var givenScale: Double?
+    public var device: Device = .cpu
+
+    /// The scale at which the network works (paper §3.2).
+    public static let micronsPerPixel = 0.5
+
+    public init(slides: URL, heatmaps: URL, output: URL, settings: LymphocyteSettings) {
+        self.slides = slides
+        self.heatmaps = heatmaps
+        self.output = output
+        self.settings = settings
+    }
+
+    /// What a training run tells on its way.
+    public enum Event: Sendable {
+        case leftOut(FailedInput)
+        case ready(slides: [SlideUse], regionsPerClass: [Int], priors: LabelPriors)
+        /// Steps of one member; members are trained one after another, numbered from 1.
+        case progress(Trainer.Progress, member: Int, members: Int)
+    }
+
+    /// What is left at the end.
+    public struct Outcome: Sendable {
+        public let model: LymphocyteModelDescription
+        public let failures: [FailedInput]
+        /// Why the model is hardly of use, though it was trained; a sentence each.
+        public let warnings: [String]
+    }
+
+    /// A correlation of what the network finds with what coarse labels of held-out regions lead to expect, below which it has
+    /// learnt nothing of them.
+    static let leastCorrelation = 0.2
+
+    /// What makes a training unlikely to have worked.
+    static func warnings(set: TrainingSet, validation: ValidationMetrics?) -> [String] {
+        var warnings: [String] = []
+        let occurring = set.regionsPerClass.indices.filter { set.regionsPerClass[$0] > 0 }
+        if occurring.count == 1, let only = occurring.first {
+            warnings.append(
+                "all regions are of class \(only): a network learns from differences between classes; add slides with others"
+            )
+        } else if let validation, validation.correlation < leastCorrelation {
+            warnings.append(
+                String(
+                    format:
+                        "on held-out regions what the network finds hardly goes with the coarse labels (correlation %.2f): "
+                        + "the heatmaps may belong to other slides or lie elsewhere on them, or the training is too short",
+                    validation.correlation))
+        }
+        for slide in set.slides {
+            let count = slide.regions.offGrid
+            guard Double(count) > mostOffGrid * Double(slide.heatmap.regions.count) else { continue }
+            warnings.append(
+                "\(count) of the \(slide.heatmap.regions.count) regions of \(slide.name) lie between the squares of their grid and were left out"
+            )
+        }
+        return warnings
+    }
+
+    /// Partial regions at a slide's edges are a few of a hundred.
+    private static let mostOffGrid = 0.05
+
+    /// Trains up to `steps` and writes the model folder; slides that cannot be used are left out and reported.
+    public func run(steps: Int, resume: Bool, report: (Event) -> Void) throws -> Outcome {
+        let classes = ProbabilityClasses()
+        let priors = try self.priors ?? LabelPriors.defaultCurve(label: "lymphocyte", classCount: classes.count)
+        guard priors.classCount == classes.count else {
+            throw WorkError(.input, "the priors have \(priors.classCount) classes, the heatmaps \(classes.count)")
+        }
+        var settings = settings
+        // A constant stays one only without the fixed term.
+        if settings.training.objective.criterion?.constantLabel(priors: priors) != nil {
+            settings.training.architecture.prior = nil
+        }
+        guard !settings.training.objective.needsFineLabels || masks != nil else {
+            throw WorkError(
+                .input,
+                "criterion \(settings.training.objective.name) needs fine labels: give a folder of masks with --masks")
+        }
+        let (slides, failures) = try openSlides(classes, report: report)
+        let encoding = InputEncoding.rgbStains
+        let set = try TrainingSet(slides: slides, encoding: encoding, settings: settings, priors: priors)
+        let folder = ModelFolder(output)
+        try folder.create()
+        report(.ready(slides: set.summary, regionsPerClass: set.regionsPerClass, priors: priors))
+        let previewRegions = set.previewRegions(count: 6, classNames: classes.names)
+        let networks = try EnsembleTraining(
+            folder: folder, configuration: settings.training, priors: priors, device: device
+        ).run(
+            steps: steps, resume: resume, source: set, studentSource: set.forStudent(settings),
+            preview: { own, step, network in
+                try TrainingPreview(folder: own, channels: encoding.channels, encode: encoding.encoded)
+                    .write(step: step, network: network, regions: previewRegions)
+            },
+            progress: { report(.progress($0, member: $1, members: $2)) })
+        let assessment = try NetworkAssessment(
+            networks, on: set, priors: priors, temperature: fitsTemperature ? nil : 1)
+        let model = LymphocyteModelDescription(
+            settings: set.modelSettings, coarseClasses: classes.names, priors: priors, training: settings.training,
+            steps: steps, assessment: assessment,
+            versions: [
+                "graticule": GraticuleVersion.current, "libtorch": TorchRuntime.version,
+                "openslide": Slide.libraryVersion,
+            ])
+        try folder.write(model)
+        return Outcome(
+            model: model, failures: failures,
+            warnings: LymphocyteTraining.warnings(set: set, validation: assessment.validation))
+    }
+
+    private func openSlides(
+        _ classes: ProbabilityClasses, report: (Event) -> Void
+    ) throws -> (slides: [LabelledSlide], failures: [FailedInput]) {
+        let contents = SlideFolder.contents(of: [slides])
+        if let missing = contents.failures.first { throw missing }
+        let files = contents.slides
+        let names = Set(files.map(\.name))
+        for name in only.union(exclude).sorted() where !names.contains(name) {
+            throw WorkError(.input, "there is no slide named '\(name)' in \(slides.path)")
+        }
+        var opened: [LabelledSlide] = []
+        var failures: [FailedInput] = []
+        for file in files {
+            let name = file.name
+            guard only.isEmpty || only.contains(name), !exclude.contains(name) else { continue }
+            do {
+                opened.append(
+                    try LabelledSlide(
+                        file, heatmaps: heatmaps, masks: settings.training.objective.needsFineLabels ? masks : nil,
+                        micronsPerPixel: LymphocyteTraining.micronsPerPixel, givenScale: givenScale,
+                        coarseClasses: classes))
+            } catch {
+                let failure = FailedInput(name: name, error: error)
+                failures.append(failure)
+                report(.leftOut(failure))
+            }
+        }
+        guard !opened.isEmpty else {
+            throw WorkError(
+                .input,
+                failures.first.map { "no slide is left to train on: \($0.message)" }
+                    ?? "no slide is left to train on: --only and --exclude leave none")
+        }
+        return (opened, failures)
+    }
+}
