@@ -62,30 +62,38 @@ let package = Package(
         .target(name: "COneDNN", linkerSettings: [.linkedLibrary("dnnl")]),
 
         // ground
-        .target(name: "OneDNN", dependencies: ["COneDNN"], swiftSettings: house),
-        .target(name: "Torch", dependencies: ["CTorch"], swiftSettings: house),
+        .target(name: "Failures", swiftSettings: house),
+        .target(name: "OneDNN", dependencies: ["COneDNN", "Failures"], swiftSettings: house),
+        .target(name: "Torch", dependencies: ["CTorch", "Failures"], swiftSettings: house),
         .target(
-            name: "Raster", dependencies: ["CTIFF", "CPNG", "CTurboJPEG", "CZlib"], swiftSettings: house),
-        .target(name: "Charts", dependencies: ["CCairo", "Raster"], swiftSettings: house),
-        .target(name: "WholeSlide", dependencies: ["COpenSlide", "CZlib", "Raster"], swiftSettings: house),
+            name: "Raster", dependencies: ["CTIFF", "CPNG", "CTurboJPEG", "CZlib", "Failures"], swiftSettings: house),
+        .target(name: "Charts", dependencies: ["CCairo", "Raster", "Failures"], swiftSettings: house),
+        .target(name: "WholeSlide", dependencies: ["COpenSlide", "CZlib", "Raster", "Failures"], swiftSettings: house),
 
         // method
         .target(
-            name: "LabelSuperResolution", dependencies: ["Torch", "OneDNN", "Raster", "Charts"], swiftSettings: house),
+            name: "LabelSuperResolution", dependencies: ["Torch", "OneDNN", "Raster", "Charts", "Failures"],
+            swiftSettings: house),
         .target(
-            name: "Baselines", dependencies: ["LabelSuperResolution", "Torch", "CSVM"], swiftSettings: house),
+            name: "Baselines", dependencies: ["LabelSuperResolution", "Torch", "CSVM", "Failures"], swiftSettings: house
+        ),
 
         // general work
         .target(
-            name: "CoarseTraining", dependencies: ["LabelSuperResolution", "Raster", "Charts", "Torch"],
+            name: "CoarseTraining", dependencies: ["LabelSuperResolution", "Raster", "Charts", "Torch", "Failures"],
             swiftSettings: house),
-        .target(name: "TiledPrediction", dependencies: ["LabelSuperResolution", "Raster"], swiftSettings: house),
+        .target(
+            name: "BatchWork",
+            dependencies: ["Failures", .product(name: "Logging", package: "swift-log")], swiftSettings: house),
+        .target(
+            name: "TiledPrediction", dependencies: ["LabelSuperResolution", "BatchWork", "Raster"],
+            swiftSettings: house),
 
         // store
         .target(
             name: "ResultStore",
             dependencies: [
-                "CZlib", .product(name: "GRDB", package: "GRDB.swift"),
+                "CZlib", "Failures", .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "GRDBSQLite", package: "GRDB.swift"),
             ], swiftSettings: house),
 
@@ -93,36 +101,43 @@ let package = Package(
         .target(
             name: "Lymphocytes",
             dependencies: [
-                "CoarseTraining", "TiledPrediction", "LabelSuperResolution", "ResultStore", "WholeSlide", "Raster",
-                "Charts", "Torch",
+                "CoarseTraining", "TiledPrediction", "BatchWork", "LabelSuperResolution", "ResultStore", "WholeSlide",
+                "Raster", "Charts", "Torch", "Failures",
                 .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: house),
         .target(
-            name: "Phantoms", dependencies: ["Lymphocytes", "LabelSuperResolution", "WholeSlide", "Raster"],
+            name: "Phantoms",
+            dependencies: ["Failures", "BatchWork", "Lymphocytes", "LabelSuperResolution", "WholeSlide", "Raster"],
             swiftSettings: house),
 
         .target(
             name: "Studies",
             dependencies: [
-                "Lymphocytes", "Baselines", "CoarseTraining", "TiledPrediction", "LabelSuperResolution", "ResultStore",
+                "Failures", "BatchWork", "Lymphocytes", "Baselines", "CoarseTraining", "TiledPrediction",
+                "LabelSuperResolution", "ResultStore",
                 "WholeSlide",
                 "Raster",
                 "Charts", "Torch",
-            ], swiftSettings: house),
+            ], resources: [.copy("Lymphocytes/Texts")],
+            swiftSettings: house),
 
         // faces
         .target(
-            name: "Terminal", dependencies: [.product(name: "ArgumentParser", package: "swift-argument-parser")],
-            swiftSettings: house),
+            name: "Terminal",
+            dependencies: [
+                "Failures", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+            ], swiftSettings: house),
         .executableTarget(
             name: "graticule-study",
             dependencies: [
-                "Studies", "Terminal", "Torch", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "Failures", "BatchWork", "Studies", "Terminal", "Torch",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], swiftSettings: house),
         .target(
             name: "GraticuleServer",
             dependencies: [
-                "Lymphocytes", "LabelSuperResolution", "ResultStore", "WholeSlide", "Raster",
+                "Failures", "BatchWork", "Lymphocytes", "LabelSuperResolution", "ResultStore", "WholeSlide", "Raster",
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
@@ -136,12 +151,12 @@ let package = Package(
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
                 .product(name: "Logging", package: "swift-log"),
             ], resources: [.copy("Viewer")], swiftSettings: house),
-        .executableTarget(name: "graticule-query", dependencies: ["ResultStore"], swiftSettings: house),
+        .executableTarget(name: "graticule-query", dependencies: ["ResultStore", "Failures"], swiftSettings: house),
         .executableTarget(
             name: "graticule",
             dependencies: [
-                "GraticuleServer", "Lymphocytes", "LabelSuperResolution", "ResultStore", "WholeSlide", "Raster",
-                "TiledPrediction", "Torch", "Phantoms", "Terminal",
+                "Failures", "BatchWork", "GraticuleServer", "Lymphocytes", "LabelSuperResolution", "ResultStore",
+                "WholeSlide", "Raster", "TiledPrediction", "Torch", "Phantoms", "Terminal",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: house),
@@ -152,38 +167,49 @@ let package = Package(
             dependencies: ["Lymphocytes", "LabelSuperResolution", "WholeSlide", "Raster", "Torch", "Phantoms"],
             path: "Tests/Support",
             swiftSettings: house),
-        .testTarget(name: "TorchTests", dependencies: ["Torch", "GraticuleTesting"], swiftSettings: house),
         .testTarget(
-            name: "RasterTests", dependencies: ["Raster", "LabelSuperResolution", "GraticuleTesting"],
+            name: "TorchTests", dependencies: ["Torch", "GraticuleTesting", "Failures", "BatchWork"],
             swiftSettings: house),
         .testTarget(
-            name: "WholeSlideTests", dependencies: ["WholeSlide", "Raster", "GraticuleTesting"], swiftSettings: house),
+            name: "RasterTests",
+            dependencies: ["Raster", "LabelSuperResolution", "GraticuleTesting", "Failures", "BatchWork"],
+            swiftSettings: house),
         .testTarget(
-            name: "LabelSuperResolutionTests", dependencies: ["LabelSuperResolution", "Torch", "GraticuleTesting"],
+            name: "WholeSlideTests",
+            dependencies: ["WholeSlide", "Raster", "GraticuleTesting", "Failures", "BatchWork"], swiftSettings: house),
+        .testTarget(
+            name: "LabelSuperResolutionTests",
+            dependencies: ["LabelSuperResolution", "Torch", "GraticuleTesting", "Failures", "BatchWork"],
             resources: [.copy("Reference")], swiftSettings: house),
         .testTarget(
             name: "TiledPredictionTests",
-            dependencies: ["TiledPrediction", "LabelSuperResolution", "Raster", "Torch", "GraticuleTesting"],
+            dependencies: [
+                "TiledPrediction", "LabelSuperResolution", "Raster", "Torch", "GraticuleTesting", "Failures",
+                "BatchWork",
+            ],
             swiftSettings: house),
         .testTarget(
-            name: "BaselinesTests", dependencies: ["Baselines", "LabelSuperResolution", "Torch", "GraticuleTesting"],
+            name: "BaselinesTests",
+            dependencies: ["Baselines", "LabelSuperResolution", "Torch", "GraticuleTesting", "Failures", "BatchWork"],
             swiftSettings: house),
         .testTarget(
             name: "ResultStoreTests",
             dependencies: [
-                "ResultStore", "graticule-query", "GraticuleTesting", .product(name: "GRDB", package: "GRDB.swift"),
+                "ResultStore", "graticule-query", "GraticuleTesting", "Failures", "BatchWork",
+                .product(name: "GRDB", package: "GRDB.swift"),
             ],
             swiftSettings: house),
         .testTarget(
             name: "LymphocytesTests",
             dependencies: [
                 "Lymphocytes", "LabelSuperResolution", "ResultStore", "WholeSlide", "Raster", "Phantoms",
-                "GraticuleTesting",
+                "GraticuleTesting", "Failures", "BatchWork",
             ], resources: [.copy("Peers")], swiftSettings: house),
         .testTarget(
             name: "GraticuleServerTests",
             dependencies: [
                 "GraticuleServer", "graticule", "graticule-query", "Lymphocytes", "ResultStore", "GraticuleTesting",
+                "Failures", "BatchWork",
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Logging", package: "swift-log"),
@@ -194,11 +220,14 @@ let package = Package(
             name: "StudiesTests",
             dependencies: [
                 "Studies", "Lymphocytes", "LabelSuperResolution", "ResultStore", "WholeSlide", "Raster", "Phantoms",
-                "GraticuleTesting",
+                "GraticuleTesting", "Failures", "BatchWork",
             ], swiftSettings: house),
         .testTarget(
             name: "CommandLineTests",
-            dependencies: ["graticule", "graticule-query", "graticule-study", "ResultStore", "GraticuleTesting"],
+            dependencies: [
+                "graticule", "graticule-query", "graticule-study", "ResultStore", "GraticuleTesting", "Failures",
+                "BatchWork",
+            ],
             swiftSettings: house),
     ],
     swiftLanguageModes: [.v6],

@@ -1,3 +1,4 @@
+internal import Failures
 internal import Foundation
 internal import HTTPTypes
 internal import Hummingbird
@@ -98,7 +99,8 @@ struct AccessControl: RouterMiddleware {
         // A client that went away, or a busy service, is no failure.
         let isBusy = error is CancellationError || failure.headers[.retryAfter] != nil
         if failure.status.code >= 500, !isBusy {
-            logger.error("\(request.method.rawValue) \(request.uri.path): \(failure.status.code), \(error)")
+            logger.error(
+                "\(request.method.rawValue) \(request.uri.path): \(failure.status.code), \(explanation(of: error))")
         }
         var response = JSONBody.response(["error": failure.message], status: failure.status)
         for field in failure.headers { response.headers[field.name] = field.value }

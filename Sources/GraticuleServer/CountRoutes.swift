@@ -1,3 +1,5 @@
+internal import BatchWork
+internal import Failures
 internal import Foundation
 internal import HTTPTypes
 internal import Hummingbird
@@ -126,7 +128,7 @@ extension GraticuleService {
                     Priors(
                         means: priors.means.map { $0[last] }, deviations: priors.deviations.map { $0[last] },
                         counted: counted, message: nil))
-            } catch let error as WorkError {
+            } catch let error as InputError {
                 // Not every class has been counted yet: what there is so far.
                 let partial = CountTable.partialMeans(of: counts, classes: counted.count)
                 return JSONBody.response(

@@ -1,3 +1,5 @@
+internal import BatchWork
+internal import Failures
 internal import Foundation
 internal import HTTPTypes
 internal import Hummingbird
@@ -63,18 +65,18 @@ public struct GraticuleService: Sendable {
     public init(_ options: ServiceOptions) throws {
         guard options.isLoopback || options.token != nil else {
             throw ServiceError(
-                description:
-                    "other machines could reach \(options.host): give --token-file, or listen on 127.0.0.1")
+                .unable,
+                "other machines could reach \(options.host): give --token-file, or listen on 127.0.0.1")
         }
         if let token = options.token,
             token.utf8.count < 16 || !token.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7f && !"\";,\\".utf8.contains($0) })
         {
             throw ServiceError(
-                description:
-                    "the token must have 16 characters at least, letters, digits and signs without spaces, quotes, commas and semicolons"
+                .unable,
+                "the token must have 16 characters at least, letters, digits and signs without spaces, quotes, commas and semicolons"
             )
         }
-        guard options.port > 0 else { throw ServiceError(description: "give a port above 0") }
+        guard options.port > 0 else { throw ServiceError(.unable, "give a port above 0") }
         var logger = Logger(label: "graticule.serve")
         logger.logLevel = .warning
         self.logger = logger
@@ -82,18 +84,20 @@ public struct GraticuleService: Sendable {
         lock = try isReadOnly ? nil : ServiceLock(options.results)
         var isFolder: ObjCBool = false
         guard FileManager.default.fileExists(atPath: options.slides.path, isDirectory: &isFolder), isFolder.boolValue
-        else { throw ServiceError(description: "there is no folder of slides at \(options.slides.path)") }
+        else { throw ServiceError(.unable, "there is no folder of slides at \(options.slides.path)") }
         self.options = options
         store = try isReadOnly ? ResultStore(readOnly: options.results) : ResultStore(options.results)
         views = try ResultStore(readOnly: options.results)
         watch = ResultsWatch(options.results, logger: logger)
         let library = SlideLibrary(options, store: views)
         self.library = library
-        var sources = SegmentationQueue.Sources(
-            slide: { library.entry(named: $0)?.file }, model: { try library.model($0) })
-        sources.heatmaps = options.heatmaps
-        sources.givenScale = options.givenScale
-        queue = SegmentationQueue(store: store, sources: sources, threads: max(1, options.threads - 1))
+        var worker = SegmentationWorker(
+            store: store, threads: options.threads - 1, slide: { library.entry(named: $0)?.file },
+            model: { try library.model($0) })
+        worker.heatmaps = options.heatmaps
+        worker.givenScale = options.givenScale
+        worker.logger = logger
+        queue = SegmentationQueue(store: store, worker: worker, logger: logger)
         pages = try PageFiles()
         tileWork = BlockingWork(name: "tiles", threads: max(2, options.threads), mostWaiting: 2048, seconds: 10)
         networkWork = BlockingWork(name: "network", threads: 1, mostWaiting: 256, seconds: 120)

@@ -1,3 +1,4 @@
+internal import BatchWork
 internal import Foundation
 internal import HTTPTypes
 internal import Hummingbird
@@ -70,7 +71,8 @@ extension GraticuleService {
                     // It ends with the job, with the client, and when the service is asked to end.
                     try? await request.body.consumeWithCancellationOnInboundClose { _ in
                         for await event in events.cancelOnGracefulShutdown() {
-                            let json = withoutPaths(text: String(decoding: try encoder.encode(event), as: UTF8.self))
+                            let json = withoutPaths(
+                                text: String(decoding: try encoder.encode(JobEvent(event)), as: UTF8.self))
                             try await writer.write(ByteBuffer(string: "data: \(json)\n\n"))
                         }
                     }
@@ -84,5 +86,35 @@ extension GraticuleService {
             throw HTTPError(.badRequest, message: "jobs are named by whole numbers")
         }
         return id
+    }
+}
+
+/// An event of a job as a client is told of it.
+private struct JobEvent: Encodable {
+    let job: Int64
+    let status: String
+    let slide: String?
+    let slidesDone: Int
+    let slides: Int
+    let tilesDone: Int
+    let tiles: Int
+    let cells: Int
+    let tilesPerSecond: Double
+    let secondsLeft: Double
+    let message: String?
+
+    init(_ progress: SegmentationQueue.Progress) {
+        let report = progress.report
+        job = progress.job
+        status = progress.status
+        slide = progress.item
+        slidesDone = progress.itemsDone
+        slides = progress.items
+        tilesDone = report?.tilesDone ?? 0
+        tiles = report?.tiles ?? 0
+        cells = report?.cells ?? 0
+        tilesPerSecond = report?.tilesPerSecond ?? 0
+        secondsLeft = report?.secondsLeft ?? 0
+        message = progress.message
     }
 }

@@ -1,3 +1,4 @@
+internal import Failures
 internal import Foundation
 internal import HTTPTypes
 internal import Hummingbird
@@ -52,7 +53,7 @@ struct PageFiles: Sendable {
             let leaflet = PageFiles.leafletFolders.first(where: {
                 FileManager.default.fileExists(atPath: "\($0)/leaflet.css")
             })
-        else { throw ServiceError(description: "Leaflet is not installed: run script/bootstrap (libjs-leaflet)") }
+        else { throw ServiceError(.unable, "Leaflet is not installed: run script/bootstrap (libjs-leaflet)") }
         for name in ["leaflet.esm.js", "leaflet.css"] {
             files[name] = EncodedImage(
                 try Data(contentsOf: URL(fileURLWithPath: "\(leaflet)/\(name)")),

@@ -1,3 +1,4 @@
+internal import Failures
 internal import Foundation
 internal import Logging
 internal import ServiceLifecycle
@@ -20,8 +21,8 @@ struct ResultsWatch: Service {
     var failure: ServiceError? {
         guard file.place != place else { return nil }
         return ServiceError(
-            description:
-                "results file \(file.url.path) was \(file.place == nil ? "deleted" : "replaced") while it was served: "
+            .unable,
+            "results file \(file.url.path) was \(file.place == nil ? "deleted" : "replaced") while it was served: "
                 + "what stands beside it as \(file.url.lastPathComponent)-wal and -shm belongs to the one before; remove them, then start the service again"
         )
     }

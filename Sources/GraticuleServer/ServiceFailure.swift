@@ -1,3 +1,5 @@
+internal import BatchWork
+internal import Failures
 internal import Foundation
 internal import HTTPTypes
 internal import Hummingbird
@@ -28,7 +30,7 @@ struct ServiceFailure {
                 .unprocessableContent, "the slide does not say how large its pixels are: start the service with --mpp"
             )
         case is SlideError: (status, message) = (.unprocessableContent, "the slide cannot be read there")
-        case let error as WorkError: (status, message) = (.unprocessableContent, error.message)
+        case let error as InputError: (status, message) = (.unprocessableContent, error.message)
         case is MethodError: (status, message) = (.unprocessableContent, "the model cannot be used")
         case is DecodingError: (status, message) = (.badRequest, "the request's JSON is not what is expected here")
         case is NIOTooManyBytesError:

@@ -1,3 +1,4 @@
+internal import Failures
 internal import Foundation
 
 /// Held by the one service that works on a results file; the system lets go of it however the process ends.
@@ -8,12 +9,12 @@ final class ServiceLock: Sendable {
         let path = results.path + "-serve.lock"
         descriptor = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else {
-            throw ServiceError(description: "cannot write beside \(results.path): \(String(cString: strerror(errno)))")
+            throw ServiceError(.unable, "cannot write beside \(results.path): \(String(cString: strerror(errno)))")
         }
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
             close(descriptor)
             throw ServiceError(
-                description: "another service is at work on \(results.path): end it, or give another file")
+                .unable, "another service is at work on \(results.path): end it, or give another file")
         }
     }
 

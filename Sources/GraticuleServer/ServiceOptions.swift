@@ -1,3 +1,4 @@
+public import Failures
 public import Foundation
 
 /// How the service is started.
@@ -38,11 +39,13 @@ public struct ServiceOptions: Sendable {
     public var isLoopback: Bool { ["127.0.0.1", "::1", "localhost"].contains(host) }
 }
 
-/// Why the service cannot start.
-public struct ServiceError: Error, CustomStringConvertible, Sendable {
-    public let description: String
+/// Why the service cannot run.
+public enum ServiceFailures {}
 
-    public init(description: String) {
-        self.description = description
-    }
+/// Why the service cannot run.
+public typealias ServiceError = Failure<ServiceFailures>
+
+extension Failure.Code where Domain == ServiceFailures {
+    /// The service cannot start, or not go on.
+    public static var unable: Self { Self("unable") }
 }

@@ -1,27 +1,22 @@
+public import Failures
+
 /// What went wrong in training or with a model.
-public struct MethodError: Error, CustomStringConvertible, Sendable {
-    /// The kind of failure; extensible, so that a new kind breaks no caller.
-    public struct Code: Hashable, Sendable {
-        let name: String
-        /// Priors are missing, impossible or for other classes.
-        public static let priors = Code(name: "priors")
-        /// A model folder is incomplete, malformed or of another architecture.
-        public static let model = Code(name: "model")
-        /// Training cannot go on: no data, numbers that are not finite.
-        public static let training = Code(name: "training")
+public enum MethodFailures {}
+
+/// What went wrong in training or with a model.
+public typealias MethodError = Failure<MethodFailures>
+
+extension Failure.Code where Domain == MethodFailures {
+    /// Priors are missing, impossible or for other classes.
+    public static var priors: Self { Self("priors") }
+    /// A model folder is incomplete, malformed or of another architecture.
+    public static var model: Self { Self("model") }
+    /// Training cannot go on: no data, numbers that are not finite.
+    public static var training: Self { Self("training") }
+}
+
+extension Failure where Domain == MethodFailures {
+    static var notANumber: MethodError {
+        MethodError(.model, "the network gives values that are no numbers: its weights are damaged; train it again")
     }
-
-    public let code: Code
-    /// What failed, on which file, what to do.
-    public let message: String
-
-    public init(_ code: Code, _ message: String) {
-        self.code = code
-        self.message = message
-    }
-
-    public var description: String { message }
-
-    static let notANumber = MethodError(
-        .model, "the network gives values that are no numbers: its weights are damaged; train it again")
 }

@@ -1,3 +1,5 @@
+internal import BatchWork
+internal import Failures
 public import Foundation
 public import WholeSlide
 
@@ -77,13 +79,13 @@ public struct SlideInspection: Encodable, Sendable {
     private static func file(_ heatmap: URL, of slide: SlideFile) throws -> URL {
         var isFolder: ObjCBool = false
         guard FileManager.default.fileExists(atPath: heatmap.path, isDirectory: &isFolder) else {
-            throw WorkError(.input, "there is no heatmap at \(heatmap.path)")
+            throw InputError(.unusable, "there is no heatmap at \(heatmap.path)")
         }
         guard isFolder.boolValue else { return heatmap }
         let pairing = FilePairing(slide, in: heatmap)
         guard let file = try pairing.heatmap() else {
-            throw WorkError(
-                .input, "slide \(slide.name) has no heatmap in \(heatmap.path) (looked for \(pairing.heatmapNames))")
+            throw InputError(
+                .unusable, "slide \(slide.name) has no heatmap in \(heatmap.path) (looked for \(pairing.heatmapNames))")
         }
         return file
     }

@@ -1,3 +1,4 @@
+public import Failures
 internal import COneDNN
 
 /// The library behind this target: what it is and what it finds.
@@ -17,8 +18,14 @@ public enum OneDNN {
 }
 
 /// Why oneDNN could not do something.
-public struct OneDNNError: Error, CustomStringConvertible, Sendable {
-    public let description: String
+public enum OneDNNFailures {}
+
+/// Why oneDNN could not do something.
+public typealias OneDNNError = Failure<OneDNNFailures>
+
+extension Failure.Code where Domain == OneDNNFailures {
+    /// oneDNN refused or failed a computation.
+    public static var computation: Self { Self("computation") }
 }
 
 /// Memory for one image's pixels, aligned for vectors. Its content is not initialised.
@@ -103,8 +110,8 @@ public final class Convolution {
         }
         guard let made else {
             throw OneDNNError(
-                description:
-                    "oneDNN cannot make a convolution of \(inputChannels) to \(outputChannels) channels (status \(status))"
+                .computation,
+                "oneDNN cannot make a convolution of \(inputChannels) to \(outputChannels) channels (status \(status))"
             )
         }
         handle = made
@@ -121,6 +128,6 @@ public final class Convolution {
     ) throws(OneDNNError) {
         precondition(scratch.byteCount >= scratchBytes, "the scratch memory is too small")
         let status = conednn_convolution_run(handle, input, output, scratch.base)
-        guard status == 0 else { throw OneDNNError(description: "a convolution of oneDNN failed (status \(status))") }
+        guard status == 0 else { throw OneDNNError(.computation, "a convolution of oneDNN failed (status \(status))") }
     }
 }

@@ -1,3 +1,5 @@
+internal import BatchWork
+internal import Failures
 public import Foundation
 internal import LabelSuperResolution
 internal import Lymphocytes
@@ -54,13 +56,16 @@ public struct PhantomSet: Sendable {
         let table = folder.appendingPathComponent("counts.csv")
         let marker = folder.appendingPathComponent("phantom-1.svs")
         guard !FileManager.default.fileExists(atPath: table.path) || FileManager.default.fileExists(atPath: marker.path)
-        else { throw WorkError(.input, "\(table.path) is not that of a phantom set: give another folder to --output") }
+        else {
+            throw InputError(.unusable, "\(table.path) is not that of a phantom set: give another folder to --output")
+        }
         for name in ["heatmaps", "masks", "truth", "patches"] {
             do {
                 try FileManager.default.createDirectory(
                     at: folder.appendingPathComponent(name), withIntermediateDirectories: true)
             } catch {
-                throw WorkError(.input, "cannot make folder \(folder.path): \(FileFailure.reason(error))")
+                throw InputError(
+                    .unusable, "cannot make folder \(folder.path): \(FileFailure.reason(error))", cause: error)
             }
         }
         var counted: [Counted] = []

@@ -1,3 +1,4 @@
+public import Failures
 public import Foundation
 
 #if canImport(Glibc)
@@ -49,7 +50,7 @@ public enum AtomicFile {
             try data.write(to: written)
         } catch {
             try? FileManager.default.removeItem(at: written)
-            throw RasterError(.unwritable, "cannot write \(url.path): \(FileFailure.reason(error))")
+            throw RasterError(.unwritable, "cannot write \(url.path): \(FileFailure.reason(error))", cause: error)
         }
         try rename(written, to: url)
     }

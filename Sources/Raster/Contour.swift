@@ -1,3 +1,5 @@
+public import Failures
+
 /// A closed line of vertices, the last joined to the first.
 public struct Polygon: Equatable, Sendable {
     public struct Vertex: Equatable, Sendable {

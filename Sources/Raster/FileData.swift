@@ -1,3 +1,4 @@
+public import Failures
 public import Foundation
 
 /// Reads files that are held in memory whole.
@@ -28,7 +29,7 @@ public enum FileData {
             // It may have grown since.
             return try file.read(upToCount: mostBytes) ?? Data()
         } catch {
-            throw RasterError(.unreadable, "cannot read \(url.path): \(FileFailure.reason(error))")
+            throw RasterError(.unreadable, "cannot read \(url.path): \(FileFailure.reason(error))", cause: error)
         }
     }
 }

@@ -1,3 +1,4 @@
+public import Failures
 internal import CTurboJPEG
 public import Foundation
 
@@ -38,7 +39,7 @@ public enum JPEG {
             try AtomicFile.write(try encoded(image, quality: quality, subsamplesChroma: false), to: url)
         } catch let error {
             guard error.code == .unwritable else { throw error }
-            throw RasterError(.unwritable, "cannot write JPEG \(url.path): \(error.message)")
+            throw RasterError(.unwritable, "cannot write JPEG \(url.path): \(error.message)", cause: error)
         }
     }
 

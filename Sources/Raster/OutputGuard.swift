@@ -1,3 +1,4 @@
+public import Failures
 public import Foundation
 
 /// The one rule for what commands write: no output over an input.

@@ -1,21 +1,13 @@
+public import Failures
+
 /// What went wrong with an image or an image file.
-public struct RasterError: Error, CustomStringConvertible, Sendable {
-    /// The kind of failure; extensible, so that a new kind breaks no caller.
-    public struct Code: Hashable, Sendable {
-        let name: String
-        public static let unreadable = Code(name: "unreadable")
-        public static let unwritable = Code(name: "unwritable")
-        public static let mismatch = Code(name: "mismatch")
-    }
+public enum RasterFailures {}
 
-    public let code: Code
-    /// What failed, on which file, what to do.
-    public let message: String
+/// What went wrong with an image or an image file.
+public typealias RasterError = Failure<RasterFailures>
 
-    public init(_ code: Code, _ message: String) {
-        self.code = code
-        self.message = message
-    }
-
-    public var description: String { message }
+extension Failure.Code where Domain == RasterFailures {
+    public static var unreadable: Self { Self("unreadable") }
+    public static var unwritable: Self { Self("unwritable") }
+    public static var mismatch: Self { Self("mismatch") }
 }

@@ -1,3 +1,5 @@
+public import Failures
+
 /// A binary mask as COCO run lengths: column by column, runs of 0 and 1 in turn, beginning with 0.
 public struct RunLengthMask: Equatable, Sendable {
     public let width: Int

@@ -1,3 +1,4 @@
+public import Failures
 public import Foundation
 
 /// A connected set of pixels as horizontal runs, each pixel with two values.

@@ -1,3 +1,4 @@
+internal import Failures
 public import Foundation
 
 /// One query for a process of its own, and its answer.

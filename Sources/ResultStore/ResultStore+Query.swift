@@ -1,3 +1,4 @@
+internal import Failures
 internal import Foundation
 internal import GRDB
 
@@ -31,7 +32,7 @@ extension ResultStore {
         } catch let error as DatabaseError {
             switch error.resultCode {
             case .SQLITE_ERROR, .SQLITE_MISUSE, .SQLITE_READONLY, .SQLITE_AUTH:
-                throw StoreError(.query, "the query cannot be run: \(error.message ?? "\(error)")")
+                throw StoreError(.query, "the query cannot be run: \(error.message ?? "\(error)")", cause: error)
             default: throw StoreError.from(error, path: url.path)
             }
         }

@@ -1,3 +1,4 @@
+public import Failures
 internal import GRDB
 
 /// A run as a viewer lists it.

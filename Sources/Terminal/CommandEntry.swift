@@ -1,5 +1,7 @@
 package import ArgumentParser
+internal import Failures
 internal import Foundation
+internal import Logging
 
 extension ParsableCommand {
     /// Parses and runs; ends the process with the status of its outcome, 2 for usage errors.
@@ -23,6 +25,7 @@ extension ParsableCommand {
                 Foundation.exit(2)
             }
             Console.error("\(error)")
+            Console.logger.debug("\(explanation(of: error))")
             Foundation.exit(1)
         }
     }

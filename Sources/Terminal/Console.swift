@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import Foundation
+package import Logging
 
 /// What the commands print: results to standard output, the rest to standard error.
 package enum Console {
@@ -9,6 +10,18 @@ package enum Console {
 
     package static func note(_ message: String) {
         FileHandle.standardError.write(Data((message + "\n").utf8))
+    }
+
+    /// What libraries tell on their way, on standard error from the level on that GRATICULE_LOG names (debug, info, warning,
+    /// error); without it nothing.
+    package static var logger: Logger {
+        let wanted = ProcessInfo.processInfo.environment["GRATICULE_LOG"].flatMap { Logger.Level(rawValue: $0) }
+        guard let wanted else {
+            return Logger(label: "graticule") { _ in SwiftLogNoOpLogHandler() }
+        }
+        var logger = Logger(label: "graticule") { StreamLogHandler.standardError(label: $0) }
+        logger.logLevel = wanted
+        return logger
     }
 
     package static func json(_ value: some Encodable) throws {

@@ -1,3 +1,4 @@
+public import BatchWork
 internal import Foundation
 
 /// What is left of a tile: what its band says of it, or why it could not be read.

@@ -1,3 +1,4 @@
+public import Failures
 internal import CTorch
 
 /// Gradients and in-place updates.

@@ -1,3 +1,4 @@
+public import Failures
 internal import CTorch
 
 /// Where a tensor lives and is computed.

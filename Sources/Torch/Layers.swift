@@ -1,3 +1,5 @@
+public import Failures
+
 /// A tensor that belongs to a network, under the name that it has in PyTorch's state dictionary.
 public struct NamedTensor {
     public let name: String

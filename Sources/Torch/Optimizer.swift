@@ -1,3 +1,5 @@
+public import Failures
+
 /// The rule by which an optimiser turns gradients into steps.
 public enum OptimizerRule: String, Codable, Sendable, CaseIterable {
     /// RMSProp as in PyTorch: smoothing 0.99, epsilon 1e-8, no momentum.

@@ -1,3 +1,4 @@
+internal import Failures
 public import Foundation
 
 /// Reads and writes tensors in the safetensors format (float32 only): an 8-byte little-endian header length, a JSON

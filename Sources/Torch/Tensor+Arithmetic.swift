@@ -1,3 +1,4 @@
+public import Failures
 internal import CTorch
 
 /// Element-wise arithmetic with broadcasting, and reductions.

@@ -1,3 +1,4 @@
+public import Failures
 internal import CTorch
 
 /// The operations of convolutional networks, on `NCHW` tensors.

@@ -1,3 +1,4 @@
+public import Failures
 internal import CTorch
 
 /// A float32 array on a device, with optional gradient recording. Images are `NCHW`.

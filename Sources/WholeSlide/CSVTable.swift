@@ -1,3 +1,4 @@
+public import Failures
 public import Foundation
 
 /// A table with a header line as RFC 4180 has it, read row by row so that memory does not grow with its length.

@@ -1,3 +1,4 @@
+public import Failures
 internal import Foundation
 public import Raster
 

@@ -1,3 +1,4 @@
+public import Failures
 public import Foundation
 
 /// Finds the file of a folder that belongs to a slide, by name.

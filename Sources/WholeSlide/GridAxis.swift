@@ -1,3 +1,4 @@
+internal import Failures
 internal import Foundation
 
 /// The places of a heatmap's regions along one axis, from which the step of their grid is found.

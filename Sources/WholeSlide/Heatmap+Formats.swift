@@ -1,3 +1,4 @@
+public import Failures
 public import Foundation
 internal import Raster
 
@@ -85,7 +86,7 @@ extension Heatmap {
             // Nothing but zeros says that there is no tissue.
             if !isGrey || found.allSatisfy({ $0.red == 0 }) { found.removeAll { $0.blue == 0 } }
         } catch {
-            throw SlideError(.heatmap, "cannot read heatmap \(url.path)", cause: "\(error)")
+            throw SlideError(.heatmap, "cannot read heatmap \(url.path)", detail: "\(error)", cause: error)
         }
         let side = try Heatmap.side(columns: columns, rows: rows, extent: extent, path: url.path)
         guard !found.isEmpty else { throw SlideError(.heatmap, "heatmap \(url.path) has no region with tissue") }

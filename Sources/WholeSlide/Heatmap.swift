@@ -1,3 +1,4 @@
+public import Failures
 public import Foundation
 
 /// Coarse labels of a slide: how likely each of its regions is to be infiltrated by lymphocytes.
@@ -198,7 +199,7 @@ public struct Heatmap: Sendable {
         } catch let error as SlideError {
             throw error
         } catch {
-            throw SlideError(.heatmap, "cannot read heatmap \(path)", cause: "\(error)")
+            throw SlideError(.heatmap, "cannot read heatmap \(path)", detail: "\(error)", cause: error)
         }
         guard let side else { throw SlideError(.heatmap, "heatmap \(path) has no regions") }
         return (regions, side)

@@ -1,3 +1,4 @@
+public import Failures
 internal import Foundation
 internal import Raster
 
@@ -44,7 +45,7 @@ extension Slide {
             }
             return "\(size)-\(fingerprint.text)"
         } catch {
-            throw SlideError(.unreadable, "cannot read slide \(url.path)", cause: FileFailure.reason(error))
+            throw SlideError(.unreadable, "cannot read slide \(url.path)", detail: FileFailure.reason(error))
         }
     }
 

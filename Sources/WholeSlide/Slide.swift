@@ -1,3 +1,4 @@
+public import Failures
 internal import COpenSlide
 public import Foundation
 public import Raster
@@ -102,7 +103,7 @@ public final class Slide: @unchecked Sendable {
         self.properties = properties
         vendor = properties["openslide.vendor"] ?? "unknown"
         if let failure {
-            throw SlideError(.unopenable, "cannot open slide \(url.path)", cause: failure)
+            throw SlideError(.unopenable, "cannot open slide \(url.path)", detail: failure)
         }
         // OpenSlide takes sizes from file headers. The largest scans are 10¹⁰ to 10¹¹ px; a header that promises far more
         // would only make us allocate memory for it.
@@ -156,7 +157,7 @@ public final class Slide: @unchecked Sendable {
         if let image = result.image { return image }
         throw SlideError(
             .unreadable, "cannot read slide \(url.path) at level \(level), (\(levelX), \(levelY))",
-            cause: result.failure)
+            detail: result.failure)
     }
 
     /// Reads on a handle; without an image where it could not, with OpenSlide's reason.
@@ -191,7 +192,7 @@ public final class Slide: @unchecked Sendable {
         openslide_read_associated_image(handle.pointer, name, &buffer)
         if let error = handle.error {
             replace(handle)
-            throw SlideError(.unreadable, "cannot read image '\(name)' of slide \(url.path)", cause: error)
+            throw SlideError(.unreadable, "cannot read image '\(name)' of slide \(url.path)", detail: error)
         }
         return Slide.overWhite(buffer, width: Int(width), height: Int(height))
     }

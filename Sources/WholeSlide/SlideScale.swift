@@ -1,3 +1,4 @@
+public import Failures
 internal import Foundation
 
 /// How large a level-0 pixel is, and how that is known.

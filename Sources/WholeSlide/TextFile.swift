@@ -1,3 +1,4 @@
+internal import Failures
 internal import CZlib
 internal import Foundation
 
@@ -64,7 +65,7 @@ enum TextFile {
             if count < 0 {
                 var code: Int32 = 0
                 let reason = gzerror(file, &code).map { String(cString: $0) }
-                throw SlideError(.table, "cannot read \(url.path)", cause: reason)
+                throw SlideError(.table, "cannot read \(url.path)", detail: reason)
             }
             if count == 0 { break }
             var piece = bytes[0..<count]
@@ -83,7 +84,7 @@ enum TextFile {
         // A gzip stream that ends early is no error to gzread, only to the check at its end.
         var code: Int32 = 0
         let reason = gzerror(file, &code).map { String(cString: $0) }
-        if code != Z_OK, code != Z_STREAM_END { throw SlideError(.table, "\(url.path) is cut off", cause: reason) }
+        if code != Z_OK, code != Z_STREAM_END { throw SlideError(.table, "\(url.path) is cut off", detail: reason) }
     }
 
     /// A byte order mark of UTF-8 tells nothing; one of UTF-16 tells that the text is none that is read here.

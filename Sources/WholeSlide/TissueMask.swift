@@ -1,3 +1,4 @@
+public import Failures
 public import Raster
 
 /// Which parts of a slide hold tissue: where cells count, and over which area.

@@ -1,3 +1,4 @@
+public import Failures
 public import Foundation
 internal import Raster
 
@@ -75,7 +76,7 @@ enum TissueOutlines {
         do {
             picture = try PNG.readLargest(file, mostPixels: mostPixels)
         } catch {
-            throw SlideError(.tissue, "cannot use the tissue mask \(file.path)", cause: "\(error)")
+            throw SlideError(.tissue, "cannot use the tissue mask \(file.path)", detail: "\(error)", cause: error)
         }
         let (wide, high) = (
             Double(slide.width) / Double(picture.width), Double(slide.height) / Double(picture.height)

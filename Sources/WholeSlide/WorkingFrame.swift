@@ -1,3 +1,4 @@
+public import Failures
 internal import Foundation
 
 /// The pixel grid of a slide at a fixed size of a pixel, anchored at the slide's top left corner.

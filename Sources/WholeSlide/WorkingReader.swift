@@ -1,3 +1,4 @@
+public import Failures
 public import Raster
 
 /// Reads a slide on a working grid, whatever the slide's own resolutions are.

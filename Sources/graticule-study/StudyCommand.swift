@@ -1,3 +1,4 @@
+import Failures
 import ArgumentParser
 import Foundation
 import LabelSuperResolution
@@ -59,7 +60,7 @@ struct StudyCommand: ParsableCommand {
                 throw ValidationError(
                     "There is no method '\(name)'; there are \(names.sorted().joined(separator: ", ")).")
             }
-            let known = Set((ExperimentStudy(rawValue: study) ?? .comparison).folds.map(\.name))
+            let known = Set(try (ExperimentStudy(rawValue: study) ?? .comparison).folds().map(\.name))
             for name in (folds ?? "").split(separator: ",").map(String.init) where !known.contains(name) {
                 throw ValidationError(
                     "There is no fold '\(name)'; there are \(known.sorted().joined(separator: ", ")).")
@@ -73,7 +74,7 @@ struct StudyCommand: ParsableCommand {
             var experiment = try LymphocyteExperiment(
                 data: URL(fileURLWithPath: data),
                 work: URL(fileURLWithPath: work).appendingPathComponent(study.rawValue),
-                folds: study.folds, trainedFolds: wantedFolds.isEmpty ? nil : wantedFolds,
+                folds: try study.folds(), trainedFolds: wantedFolds.isEmpty ? nil : wantedFolds,
                 methods: study.methods.filter { wanted.isEmpty || wanted.contains($0.name) },
                 steps: steps)
             experiment.mostSeeds = seeds ?? .max

@@ -1,3 +1,4 @@
+import Failures
 import ArgumentParser
 import Foundation
 import Lymphocytes

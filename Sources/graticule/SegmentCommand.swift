@@ -1,3 +1,5 @@
+import BatchWork
+import Failures
 import ArgumentParser
 import Foundation
 import LabelSuperResolution
@@ -94,6 +96,7 @@ struct SegmentCommand: ParsableCommand {
         settings.splitDepth = splitDepth
         settings.tissue = TissueSource(tissue)
         var segmenter = SlideSegmenter(model: loaded, store: store, settings: settings)
+        segmenter.logger = Console.logger
         segmenter.givenScale = mpp
         segmenter.heatmaps = heatmaps.map { URL(fileURLWithPath: $0) }
         let workers = max(1, min(workers, files.count))

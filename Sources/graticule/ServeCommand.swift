@@ -1,3 +1,4 @@
+import Failures
 import ArgumentParser
 import Foundation
 import GraticuleServer
@@ -48,7 +49,7 @@ struct ServeCommand: ParsableCommand {
         if let tokenFile {
             guard let text = try? String(contentsOfFile: tokenFile, encoding: .utf8),
                 let line = text.split(whereSeparator: \.isNewline).first
-            else { throw ServiceError(description: "there is no token in \(tokenFile)") }
+            else { throw ServiceError(.unable, "there is no token in \(tokenFile)") }
             options.token = line.trimmingCharacters(in: .whitespaces)
         }
         let service = try GraticuleService(options)
@@ -71,7 +72,7 @@ struct ServeCommand: ParsableCommand {
         ended.wait()
         if let error = outcome.withLock({ $0 }) {
             if let error = error as? ServiceError { throw error }
-            throw ServiceError(description: "the service cannot run at \(listen): \(error)")
+            throw ServiceError(.unable, "the service cannot run at \(listen): \(error)")
         }
         print("ended; jobs that are not done go on at the next start")
     }

@@ -1,3 +1,4 @@
+import Failures
 import ArgumentParser
 import Foundation
 import LabelSuperResolution
@@ -165,6 +166,7 @@ struct TrainCommand: ParsableCommand {
         training.fitsTemperature = !noTemperature
         training.givenScale = mpp
         training.device = try Device(device)
+        training.logger = Console.logger
         training.priors = try priors.map { try LabelPriors(contentsOf: URL(fileURLWithPath: $0)) }
         // A model folder's files have names of their own; only these could be inputs.
         let folder = ModelFolder(training.output)

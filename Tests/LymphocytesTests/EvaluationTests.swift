@@ -1,3 +1,5 @@
+import BatchWork
+import Failures
 import Foundation
 import GraticuleTesting
 import LabelSuperResolution
@@ -46,7 +48,7 @@ struct EvaluationTests {
                 try FileManager.default.createDirectory(at: own, withIntermediateDirectories: true)
                 try PNG.write(RGBImage(width: 20, height: 20), to: own.appendingPathComponent("1.png"))
             }
-            #expect(throws: WorkError.self) { try PatchSet(folder, givenScale: nil) }
+            #expect(throws: InputError.self) { try PatchSet(folder, givenScale: nil) }
             let set = try PatchSet(folder, givenScale: 0.25)
             #expect(set.patches.map(\.isLymphocyte) == [true, false])
         }
@@ -66,7 +68,7 @@ struct EvaluationTests {
             #expect(evaluation.failures.map(\.name) == ["c.jpg"])
             #expect(evaluation.auc.value == 0.5, "two equal patches")
             try Data("file,label,mpp\n../a.png,lymphocyte,0.5\nb.png,other,0.5\n".utf8).write(to: table)
-            #expect(throws: WorkError.self) { try PatchSet(folder, givenScale: nil) }
+            #expect(throws: InputError.self) { try PatchSet(folder, givenScale: nil) }
         }
     }
 
@@ -92,7 +94,7 @@ struct EvaluationTests {
         try TestFolders.withTemporary { folder in
             func failure(_ rows: String) throws -> String {
                 try Data("file,label,mpp\n\(rows)".utf8).write(to: folder.appendingPathComponent("labels.csv"))
-                return try #require(throws: WorkError.self) { try PatchSet(folder, givenScale: nil) }.message
+                return try #require(throws: InputError.self) { try PatchSet(folder, givenScale: nil) }.message
             }
             #expect(
                 try failure("a.png,1,0.5\nb.png,2,0.5\n")
@@ -107,7 +109,7 @@ struct EvaluationTests {
             #expect(set.patches.map(\.isLymphocyte) == [true, false, true])
             let truth = folder.appendingPathComponent("truth.csv")
             try Data("slide,x,y,type\ns,1,1,lymphocyte\ns,2,2,\n".utf8).write(to: truth)
-            let error = try #require(throws: WorkError.self) {
+            let error = try #require(throws: InputError.self) {
                 try CellEvaluation.readTruth(truth, types: ["lymphocyte"])
             }
             #expect(error.message == "\(truth.path) line 3: the type is missing")

@@ -1,3 +1,4 @@
+import BatchWork
 import Foundation
 import GraticuleTesting
 import LabelSuperResolution

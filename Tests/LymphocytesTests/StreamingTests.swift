@@ -1,3 +1,5 @@
+import BatchWork
+import Failures
 import Foundation
 import GraticuleTesting
 import Raster

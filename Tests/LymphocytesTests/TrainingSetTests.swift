@@ -1,3 +1,5 @@
+import BatchWork
+import Failures
 import CoarseTraining
 import Foundation
 import GraticuleTesting
@@ -294,7 +296,7 @@ struct TrainingSetTests {
             #expect(error.message.contains("s.1.lymphocytes.png and s.1.png"))
             // The mask of s.1 is no mask of s.
             for other in ["s.2.svs", "s.svs"] {
-                #expect(throws: WorkError.self) {
+                #expect(throws: InputError.self) {
                     try FineMask(for: SlideFile(folder.appendingPathComponent(other)), in: folder)
                 }
             }
@@ -305,7 +307,7 @@ struct TrainingSetTests {
         try TestFolders.withTemporary { folder in
             try PNG.write(
                 Plane<UInt8>(width: 10, height: 10, repeating: 0), to: folder.appendingPathComponent("phantom-1.png"))
-            let error = try #require(throws: WorkError.self) {
+            let error = try #require(throws: InputError.self) {
                 try LabelledSlide(
                     SlideFile(PhantomFixture.folder.appendingPathComponent("phantom-1.svs")),
                     heatmaps: PhantomFixture.folder.appendingPathComponent("heatmaps"), masks: folder,

@@ -1,3 +1,5 @@
+import BatchWork
+import Failures
 import Foundation
 import GraticuleTesting
 import LabelSuperResolution
@@ -24,16 +26,6 @@ struct ExperimentTests {
             methods: ExperimentMethod.comparison.filter { names.contains($0.name) })
     }
 
-    private func store(
-        _ experiment: LymphocyteExperiment, _ job: LymphocyteExperiment.Job, scoring: String?
-    ) throws {
-        var result = ExperimentResult(method: job.method.name, fold: job.fold.name, seed: job.seed)
-        (result.identity, result.scoring) = (try experiment.identity(job), scoring)
-        try FileManager.default.createDirectory(at: experiment.folder(job), withIntermediateDirectories: true)
-        try JSONEncoder().encode(result).write(
-            to: experiment.folder(job).appendingPathComponent("result.json"))
-    }
-
     /// Cells that are made in another way are scored anew; rivals have none.
     @Test func aResultIsDoneWithItsSettingsAndItsScoring() throws {
         try TestFolders.withTemporary { folder in
@@ -41,12 +33,19 @@ struct ExperimentTests {
             let network = try #require(experiment.jobs.first { $0.method.name == "l2" })
             let rival = try #require(experiment.jobs.first { $0.method.name == "hr-svm" })
             #expect(experiment.result(network) == nil)
-            try store(
-                experiment, network, scoring: ExperimentResult.scoring(cells: CellOutliner.settings(splitDepth: 0.1)))
-            try store(experiment, rival, scoring: nil)
+            for job in [network, rival] {
+                try FileManager.default.createDirectory(at: experiment.folder(job), withIntermediateDirectories: true)
+                try experiment.keep(
+                    ExperimentResult(method: job.method.name, fold: job.fold.name, seed: job.seed), of: job)
+                #expect(experiment.result(job) != nil)
+            }
+            // As it was kept before scoring changed.
+            let file = experiment.folder(network).appendingPathComponent("result.json")
+            let text = try String(contentsOf: file, encoding: .utf8)
+            #expect(text.contains("\"scoring\" : 1"))
+            try Data(text.replacingOccurrences(of: "\"scoring\" : 1", with: "\"scoring\" : 0").utf8).write(to: file)
             #expect(experiment.result(network) == nil && experiment.result(rival) != nil)
-            try store(experiment, network, scoring: ExperimentResult.scoring(cells: CellOutliner.settings()))
-            #expect(experiment.result(network) != nil)
+            try Data(text.utf8).write(to: file)
             var longer = experiment
             longer.steps += 1
             #expect(longer.result(network) == nil && longer.result(rival) == nil)
@@ -77,7 +76,7 @@ struct ExperimentTests {
             let kept = experiment.folder(student).appendingPathComponent("identity.txt")
             try FileManager.default.createDirectory(at: experiment.folder(student), withIntermediateDirectories: true)
             try Data("other settings".utf8).write(to: kept)
-            #expect(throws: WorkError.self) { try experiment.checkParts(of: student) }
+            #expect(throws: InputError.self) { try experiment.checkParts(of: student) }
             let priors = try LabelPriors.defaultCurve(label: "lymphocyte", classCount: 10)
             let model = LymphocyteModelDescription(
                 settings: LymphocyteModelSettings(), coarseClasses: ProbabilityClasses().names, priors: priors,
@@ -92,7 +91,7 @@ struct ExperimentTests {
             try experiment.checkParts(of: student)
             var other = experiment
             other.steps += 1
-            let error = try #require(throws: WorkError.self) { try other.checkParts(of: student) }
+            let error = try #require(throws: InputError.self) { try other.checkParts(of: student) }
             #expect(error.message.contains("made of x/sr-1"))
             // The teachers cannot be trained here either: each job costs only itself.
             var failures: [String] = []
@@ -128,7 +127,7 @@ struct ExperimentTests {
                     "use-turns-2",
                 ])
             let variant = try #require(used.jobs.last)
-            #expect(throws: WorkError.self) { try used.checkParts(of: variant) }
+            #expect(throws: InputError.self) { try used.checkParts(of: variant) }
         }
     }
 
@@ -143,7 +142,7 @@ struct ExperimentTests {
                     data: whole.data.folder, work: whole.work, folds: whole.folds + [missing], trainedFolds: trained,
                     methods: whole.methods)
             }
-            #expect(throws: WorkError.self) { try both(nil) }
+            #expect(throws: InputError.self) { try both(nil) }
             let part = try both(["x"])
             #expect(part.jobs.count == 2 && part.jobs.allSatisfy { part.result($0) == nil })
         }

@@ -1,3 +1,4 @@
+internal import Failures
 internal import OneDNN
 
 /// A U-Net in 32 bits whose widths are multiples of 16, on CPUs with vectors of 16 floats. It does fewer operations than

@@ -1,3 +1,4 @@
+internal import Failures
 internal import Torch
 
 /// A trained U-Net's weights for inference: each batch norm, by now a fixed scale and shift, is folded into the convolution

@@ -1,3 +1,5 @@
+public import Failures
+
 /// What is known of one block beforehand: the mean η and standard deviation ρ of the fraction of its pixels that bear each fine
 /// label, in the order of the network's outputs.
 public struct BlockExpectation: Codable, Hashable, Sendable {

@@ -1,3 +1,4 @@
+public import Failures
 public import Torch
 
 /// The label counts that a network's output implies for each block (paper §2; docs/method.md §1).

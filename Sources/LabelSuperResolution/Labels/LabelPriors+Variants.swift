@@ -1,3 +1,4 @@
+public import Failures
 internal import Charts
 public import Foundation
 internal import Raster

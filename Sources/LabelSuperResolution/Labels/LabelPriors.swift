@@ -1,3 +1,4 @@
+public import Failures
 public import Foundation
 internal import Raster
 
@@ -61,13 +62,14 @@ public struct LabelPriors: Codable, Equatable, Sendable {
         do {
             data = try FileData.read(url, mostBytes: 4 << 20)
         } catch {
-            throw MethodError(.priors, "priors: \(error.message)")
+            throw MethodError(.priors, "priors: \(error.message)", cause: error)
         }
         let read: LabelPriors
         do {
             read = try JSONDecoder().decode(LabelPriors.self, from: data)
         } catch {
-            throw MethodError(.priors, "\(url.path) is no priors file: write one with 'graticule priors --output'")
+            throw MethodError(
+                .priors, "\(url.path) is no priors file: write one with 'graticule priors --output'", cause: error)
         }
         try read.validate(url.path)
         self = try LabelPriors(

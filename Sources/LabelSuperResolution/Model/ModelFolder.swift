@@ -1,3 +1,4 @@
+public import Failures
 public import Foundation
 internal import Raster
 public import Torch
@@ -25,7 +26,7 @@ public struct ModelFolder: Sendable {
             try FileManager.default.createDirectory(at: previews, withIntermediateDirectories: true)
         } catch {
             throw MethodError(
-                .model, "cannot make the model folder \(url.path): \(FileFailure.reason(error))")
+                .model, "cannot make the model folder \(url.path): \(FileFailure.reason(error))", cause: error)
         }
         guard FileManager.default.isWritableFile(atPath: url.path) else {
             throw MethodError(.model, "cannot write to the model folder \(url.path): permission denied")
@@ -37,7 +38,7 @@ public struct ModelFolder: Sendable {
         do {
             return try FileData.read(description, mostBytes: ModelFolder.mostDescriptionBytes)
         } catch {
-            throw MethodError(.model, error.message)
+            throw MethodError(.model, error.message, cause: error)
         }
     }
 
@@ -72,7 +73,7 @@ public struct ModelFolder: Sendable {
         do {
             model = try JSONDecoder().decode(ModelDescription<Settings>.self, from: data)
         } catch {
-            throw MethodError(.model, "\(description.path) \(ModelFolder.reason(error))")
+            throw MethodError(.model, "\(description.path) \(ModelFolder.reason(error))", cause: error)
         }
         if let unknown = ModelFolder.unknownKey(data, of: settings) {
             throw MethodError(

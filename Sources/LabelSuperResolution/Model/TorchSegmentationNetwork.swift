@@ -1,3 +1,4 @@
+internal import Failures
 internal import Foundation
 public import Torch
 

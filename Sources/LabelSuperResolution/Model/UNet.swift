@@ -1,3 +1,4 @@
+public import Failures
 public import Torch
 
 /// What one input channel alone says of the last label: a fixed term of its log-odds, on which the network builds.

@@ -1,3 +1,4 @@
+internal import Failures
 internal import Foundation
 
 /// Whether probabilities are true frequencies: of all samples given p, does a share p turn out positive?

@@ -1,3 +1,4 @@
+public import Failures
 internal import Foundation
 
 /// The area under a ROC curve with its sampling error.

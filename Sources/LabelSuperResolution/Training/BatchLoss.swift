@@ -1,3 +1,4 @@
+internal import Failures
 internal import Torch
 
 /// The loss of one batch and its parts, all scalars:

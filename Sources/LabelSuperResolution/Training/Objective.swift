@@ -1,3 +1,5 @@
+public import Failures
+
 /// Where labels of single pixels come from, beside the coarse labels of blocks.
 public enum Teaching: Codable, Equatable, Sendable {
     case none

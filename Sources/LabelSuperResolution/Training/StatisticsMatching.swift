@@ -1,3 +1,4 @@
+internal import Failures
 public import Torch
 internal import Foundation
 

@@ -1,3 +1,4 @@
+internal import Failures
 internal import Foundation
 internal import Raster
 public import Torch
@@ -129,7 +130,8 @@ public final class Trainer {
         do {
             try Safetensors.write(kept.tensors, metadata: ["format": "pt"], to: folder.weights)
         } catch let error where !(error is TorchError) {
-            throw MethodError(.training, "cannot write \(folder.weights.path): \(FileFailure.reason(error))")
+            throw MethodError(
+                .training, "cannot write \(folder.weights.path): \(FileFailure.reason(error))", cause: error)
         }
         return validation
     }
@@ -242,7 +244,8 @@ public final class Trainer {
                     "step": String(step), "settings": try settings(), "teachers": try teachersIdentity(),
                 ], to: folder.checkpoint)
         } catch let error where !(error is TorchError) {
-            throw MethodError(.training, "cannot write to \(folder.url.path): \(FileFailure.reason(error))")
+            throw MethodError(
+                .training, "cannot write to \(folder.url.path): \(FileFailure.reason(error))", cause: error)
         }
     }
 

@@ -1,3 +1,5 @@
+internal import BatchWork
+internal import Failures
 public import Foundation
 public import ResultStore
 internal import WholeSlide
@@ -21,17 +23,20 @@ public struct CellEvaluation: Sendable {
             let slide = try row.text("slide").precomposedStringWithCanonicalMapping
             let point = (x: try row.number("x"), y: try row.number("y"))
             guard abs(point.x) < 1e8, abs(point.y) < 1e8 else {
-                throw WorkError(.input, "\(url.path) line \(row.line): (\(point.x), \(point.y)) is no place on a slide")
+                throw InputError(
+                    .unusable, "\(url.path) line \(row.line): (\(point.x), \(point.y)) is no place on a slide")
             }
             let type = try row.text("type").trimmingCharacters(in: .whitespaces)
-            guard !type.isEmpty else { throw WorkError(.input, "\(url.path) line \(row.line): the type is missing") }
+            guard !type.isEmpty else {
+                throw InputError(.unusable, "\(url.path) line \(row.line): the type is missing")
+            }
             let isTrue = types.contains(type.lowercased())
             if !isTrue, counts.count < 1000 || counts[type] != nil { counts[type, default: 0] += 1 }
             truth[slide, default: []] += isTrue ? [point] : []
         }
         guard truth.values.contains(where: { !$0.isEmpty }) else {
-            throw WorkError(
-                .input,
+            throw InputError(
+                .unusable,
                 "\(url.path) has no cell of type \(types.sorted().joined(separator: ", ")): name the types with --types"
             )
         }

@@ -1,3 +1,5 @@
+internal import BatchWork
+internal import Failures
 internal import Foundation
 internal import LabelSuperResolution
 internal import Raster
@@ -44,7 +46,7 @@ extension CellExport {
             named: run.engine == "libtorch" ? "libtorch" : String(run.engine.split(separator: "-").last ?? "auto"))
         let model = try SegmentationModel(folder, engine: engine ?? .automatic)
         guard model.fingerprint == run.modelFingerprint else {
-            throw WorkError(
+            throw InputError(
                 .model, "\(run.modelPath) is no longer the model of this run (\(run.modelFingerprint)): segment again")
         }
         let slide = try Slide(URL(fileURLWithPath: run.slidePath))
@@ -53,7 +55,7 @@ extension CellExport {
             try isKnown
                 ? slide.contentIdentity() == run.slideIdentity : slide.width == run.width && slide.height == run.height
         else {
-            throw WorkError(.input, "\(run.slidePath) is no longer the slide of this run: segment it again")
+            throw InputError(.unusable, "\(run.slidePath) is no longer the slide of this run: segment it again")
         }
         let scale = SlideScale(micronsPerPixel: run.micronsPerPixel, source: .given)
         let frame = try WorkingFrame(
@@ -96,7 +98,7 @@ extension CellExport {
             let ground = Ground(
                 data: stored.squares, side: stored.side, columns: stored.columns, rows: stored.rows,
                 isFound: stored.isFound)
-        else { throw WorkError(.input, "\(store.url.path) is damaged: where run \(run.id) looked cannot be read") }
+        else { throw InputError(.unusable, "\(store.url.path) is damaged: where run \(run.id) looked cannot be read") }
         return ground
     }
 
@@ -111,7 +113,7 @@ extension CellExport {
         for tile in try store.tiles(run: run.id) {
             guard tile.width >= 0, tile.height >= 0,
                 [tile.x, tile.y, tile.width, tile.height].allSatisfy({ abs($0) < 1e8 })
-            else { throw WorkError(.input, "\(store.url.path) is damaged: a tile lies at (\(tile.x), \(tile.y))") }
+            else { throw InputError(.unusable, "\(store.url.path) is damaged: a tile lies at (\(tile.x), \(tile.y))") }
             // A region belongs to the run where a tile holds its centre, and that is tissue.
             let first = (x: Int32((tile.x / side - 0.5).rounded(.up)), y: Int32((tile.y / side - 0.5).rounded(.up)))
             let last = (

@@ -1,3 +1,5 @@
+internal import BatchWork
+internal import Failures
 public import Foundation
 internal import LabelSuperResolution
 internal import Raster
@@ -64,7 +66,8 @@ public struct CellExport: Sendable {
             do {
                 try body(count, cell)
             } catch let error as RasterError where error.code == .mismatch {
-                throw WorkError(.input, "\(store.url.path) is damaged: cell \(cell.id) of \(run.slide): \(error)")
+                throw InputError(
+                    .unusable, "\(store.url.path) is damaged: cell \(cell.id) of \(run.slide): \(error)", cause: error)
             }
             if count % 4096 == 0 { progress(Double(count) / Double(max(1, run.cells))) }
         }
@@ -157,8 +160,8 @@ extension CellExport {
         let (width, height) = (run.workingWidth, run.workingHeight)
         // pycocotools counts pixels in 32 bits.
         guard width * height <= Int(UInt32.max) else {
-            throw WorkError(
-                .input,
+            throw InputError(
+                .unusable,
                 "\(run.slide) has \(width)×\(height) working pixels, more than COCO's run lengths can count: export geojson or mask-tiff"
             )
         }
@@ -174,7 +177,7 @@ extension CellExport {
         try forEachCell(progress: progress) { number, cell in
             let mask = try RunLengthMask(width: cell.maskWidth, height: cell.maskHeight, compressed: cell.mask)
             guard cell.maskX + cell.maskWidth <= width, cell.maskY + cell.maskHeight <= height else {
-                throw WorkError(.input, "\(store.url.path) is damaged: cell \(cell.id) lies beside its slide")
+                throw InputError(.unusable, "\(store.url.path) is damaged: cell \(cell.id) lies beside its slide")
             }
             let placed = mask.placed(x: cell.maskX, y: cell.maskY, inWidth: width, inHeight: height)
             let counts = String(decoding: placed.compressed, as: UTF8.self)

@@ -1,3 +1,5 @@
+internal import BatchWork
+public import Failures
 internal import Foundation
 public import LabelSuperResolution
 package import Raster
@@ -29,7 +31,7 @@ public struct PatchEvaluation: Sendable {
     private static let batch = 32
 
     /// - Parameter progress: called with patches done and their number.
-    /// - Throws: ``WorkError`` where too few patches can be read to tell anything.
+    /// - Throws: ``InputError`` where too few patches can be read to tell anything.
     public init(
         _ set: PatchSet, model: SegmentationModel, score: PatchScore, progress: (Int, Int) -> Void
     ) throws {
@@ -68,8 +70,8 @@ public struct PatchEvaluation: Sendable {
         }
         let truth = scores.map(\.isLymphocyte)
         guard truth.contains(true), truth.contains(false) else {
-            throw WorkError(
-                .input, "patch set \(set.folder.path): \(failures.first?.message ?? "no patch can be read")")
+            throw InputError(
+                .unusable, "patch set \(set.folder.path): \(failures.first?.message ?? "no patch can be read")")
         }
         auc = try AreaUnderCurve(scores: scores.map(\.logOdds), isPositive: truth)
         darkness = try AreaUnderCurve(scores: scores.map(\.darkness), isPositive: truth)

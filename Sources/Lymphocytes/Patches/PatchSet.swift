@@ -1,3 +1,5 @@
+internal import BatchWork
+internal import Failures
 public import Foundation
 package import Raster
 internal import WholeSlide
@@ -37,7 +39,7 @@ public struct PatchSet: Sendable {
     /// Reads `labels.csv` (file, label, mpp), or one subfolder per class.
     ///
     /// - Parameter givenScale: µm per pixel where the set does not say it.
-    /// - Throws: ``SlideError`` or ``WorkError`` where the folder is no patch set.
+    /// - Throws: ``SlideError`` or ``InputError`` where the folder is no patch set.
     public init(_ folder: URL, givenScale: Double?) throws {
         self.folder = folder
         let table = folder.appendingPathComponent("labels.csv")
@@ -49,8 +51,8 @@ public struct PatchSet: Sendable {
         }
         try PatchSet.check(patches, folder: folder)
         guard patches.contains(where: \.isLymphocyte), patches.contains(where: { !$0.isLymphocyte }) else {
-            throw WorkError(
-                .input,
+            throw InputError(
+                .unusable,
                 "patch set \(folder.path) needs lymphocytes and others; labels that mean lymphocyte: "
                     + PatchSet.positiveLabels.sorted().joined(separator: ", "))
         }
@@ -68,17 +70,17 @@ public struct PatchSet: Sendable {
         return positiveLabels.contains(label.lowercased())
     }
 
-    private static func check(_ patches: [Patch], folder: URL) throws(WorkError) {
+    private static func check(_ patches: [Patch], folder: URL) throws(InputError) {
         let numbers = Set(patches.map(\.label).filter { Double($0) != nil })
         if let unknown = numbers.sorted().first(where: { ![0, 1].contains(Double($0)) }) {
-            throw WorkError(
-                .input,
+            throw InputError(
+                .unusable,
                 "patch set \(folder.path) has the label \(unknown): numbers are 0 (other) and 1 (lymphocyte); else use names"
             )
         }
         var seen = Set<String>()
         for patch in patches where !seen.insert(patch.file).inserted {
-            throw WorkError(.input, "patch set \(folder.path) lists \(patch.file) twice")
+            throw InputError(.unusable, "patch set \(folder.path) lists \(patch.file) twice")
         }
     }
 
@@ -91,19 +93,19 @@ public struct PatchSet: Sendable {
             } else if row.has("mpp") {
                 scale = try row.number("mpp")
             } else {
-                throw WorkError(.input, "\(url.path) has no column 'mpp': give µm per pixel with --mpp")
+                throw InputError(.unusable, "\(url.path) has no column 'mpp': give µm per pixel with --mpp")
             }
             guard scales.contains(scale) else {
-                throw WorkError(.input, "\(url.path) line \(row.line): \(scale) is no size of a pixel in µm")
+                throw InputError(.unusable, "\(url.path) line \(row.line): \(scale) is no size of a pixel in µm")
             }
             // A blank behind a label is no other label.
             let label = try row.text("label").trimmingCharacters(in: .whitespaces)
             let file = try row.text("file").trimmingCharacters(in: .whitespaces)
             guard !file.isEmpty, !label.isEmpty else {
-                throw WorkError(.input, "\(url.path) line \(row.line): file or label is missing")
+                throw InputError(.unusable, "\(url.path) line \(row.line): file or label is missing")
             }
             guard !file.hasPrefix("/"), !file.split(separator: "/").contains("..") else {
-                throw WorkError(.input, "\(url.path) line \(row.line): '\(file)' lies outside the patch set")
+                throw InputError(.unusable, "\(url.path) line \(row.line): '\(file)' lies outside the patch set")
             }
             patches.append(
                 Patch(
@@ -119,7 +121,7 @@ public struct PatchSet: Sendable {
         _ folder: URL, givenScale: Double?
     ) throws -> (patches: [Patch], others: [String]) {
         guard let names = try? FileManager.default.contentsOfDirectory(atPath: folder.path) else {
-            throw WorkError(.input, "there is no patch set at \(folder.path)")
+            throw InputError(.unusable, "there is no patch set at \(folder.path)")
         }
         var patches: [(String, String)] = []
         var others: [String] = []
@@ -135,11 +137,11 @@ public struct PatchSet: Sendable {
             }
         }
         guard !patches.isEmpty else {
-            throw WorkError(
-                .input, "\(folder.path) is no patch set: it has neither labels.csv nor one folder per class")
+            throw InputError(
+                .unusable, "\(folder.path) is no patch set: it has neither labels.csv nor one folder per class")
         }
         guard let givenScale, scales.contains(givenScale) else {
-            throw WorkError(.input, "patch set \(folder.path) does not say how large its pixels are: give --mpp")
+            throw InputError(.unusable, "patch set \(folder.path) does not say how large its pixels are: give --mpp")
         }
         let read = patches.map {
             Patch(
@@ -173,7 +175,7 @@ public struct PatchSet: Sendable {
         let width = Int(Double(image.width) / scale)
         let height = Int(Double(image.height) / scale)
         guard width > 0, height > 0 else {
-            throw WorkError(.input, "patch \(url.path) is smaller than one pixel at \(workingMicronsPerPixel) µm")
+            throw InputError(.unusable, "patch \(url.path) is smaller than one pixel at \(workingMicronsPerPixel) µm")
         }
         let resampling = AreaResampling(scale: scale)
         let columns = resampling.finePixels(start: 0, count: width)

@@ -1,3 +1,5 @@
+internal import BatchWork
+public import Failures
 internal import Charts
 internal import CoarseTraining
 public import Foundation
@@ -31,16 +33,16 @@ public struct ContactSheets: Sendable {
         let (opened, failures) = RegionSample.open(
             contents.slides, heatmaps: heatmaps, givenScale: givenScale, classes: classes)
         guard !opened.isEmpty else {
-            throw WorkError(.input, failures.first?.message ?? "no slide with a heatmap in \(slides.path)")
+            throw InputError(.unusable, failures.first?.message ?? "no slide with a heatmap in \(slides.path)")
         }
         let table = folder.appendingPathComponent("counts.csv")
         guard !FileManager.default.fileExists(atPath: table.path) else {
-            throw WorkError(.input, "\(table.path) exists already: move it away, so that no counts are lost")
+            throw InputError(.unusable, "\(table.path) exists already: move it away, so that no counts are lost")
         }
         do {
             try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         } catch {
-            throw WorkError(.input, "cannot make folder \(folder.path): \(FileFailure.reason(error))")
+            throw InputError(.unusable, "cannot make folder \(folder.path): \(FileFailure.reason(error))", cause: error)
         }
         let choice = RegionSample.choose(
             from: opened, classes: classes, perClass: ContactSheets.regionsPerClass, seed: seed)

@@ -1,3 +1,5 @@
+internal import BatchWork
+internal import Failures
 public import Foundation
 public import LabelSuperResolution
 public import ResultStore
@@ -21,18 +23,18 @@ public enum CountTable {
         try CSVTable.read(url, requiring: ["class", "lymphocytes"]) { row in
             let known = try row.number("class")
             guard known == known.rounded(), known >= 0, known < Double(classes.count) else {
-                throw WorkError(
-                    .input, "\(url.path) line \(row.line): class \(known) is not one of 0 … \(classes.count - 1)")
+                throw InputError(
+                    .unusable, "\(url.path) line \(row.line): class \(known) is not one of 0 … \(classes.count - 1)")
             }
             guard try !row.isBlank("lymphocytes") else {
-                throw WorkError(
-                    .input,
+                throw InputError(
+                    .unusable,
                     "\(url.path) line \(row.line): 'lymphocytes' is empty: count them on the contact sheet and fill it in"
                 )
             }
             let count = try row.number("lymphocytes")
             guard count >= 0, count <= regionPixels else {
-                throw WorkError(.input, "\(url.path) line \(row.line): \(count) is no count of lymphocytes")
+                throw InputError(.unusable, "\(url.path) line \(row.line): \(count) is no count of lymphocytes")
             }
             counts[Int(known)].append(count)
         }
@@ -89,8 +91,8 @@ public enum CountTable {
     ) throws -> LabelPriors {
         let missing = counts.indices.filter { counts[$0].isEmpty }
         guard missing.isEmpty else {
-            throw WorkError(
-                .input,
+            throw InputError(
+                .unusable,
                 "\(source) has no counted region of class \(missing.map(String.init).joined(separator: ", ")): every class needs some"
             )
         }

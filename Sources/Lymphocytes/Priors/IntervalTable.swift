@@ -1,3 +1,5 @@
+internal import BatchWork
+internal import Failures
 public import Foundation
 public import LabelSuperResolution
 internal import WholeSlide
@@ -13,23 +15,24 @@ public enum IntervalTable {
         try CSVTable.read(url, requiring: ["class", "low", "high"]) { row in
             let known = try row.number("class")
             guard known == known.rounded(), known >= 0, known < Double(classes.count) else {
-                throw WorkError(
-                    .input, "\(url.path) line \(row.line): class \(known) is not one of 0 … \(classes.count - 1)")
+                throw InputError(
+                    .unusable, "\(url.path) line \(row.line): class \(known) is not one of 0 … \(classes.count - 1)")
             }
             let (low, high) = (try row.number("low"), try row.number("high"))
             guard low >= 0, low <= high, high <= 1 else {
-                throw WorkError(
-                    .input, "\(url.path) line \(row.line): \(low) to \(high) is no interval of shares between 0 and 1")
+                throw InputError(
+                    .unusable,
+                    "\(url.path) line \(row.line): \(low) to \(high) is no interval of shares between 0 and 1")
             }
             guard intervals[Int(known)] == nil else {
-                throw WorkError(.input, "\(url.path) line \(row.line): class \(Int(known)) is described twice")
+                throw InputError(.unusable, "\(url.path) line \(row.line): class \(Int(known)) is described twice")
             }
             intervals[Int(known)] = low...high
         }
         let missing = intervals.indices.filter { intervals[$0] == nil }
         guard missing.isEmpty else {
-            throw WorkError(
-                .input, "\(url.path) does not describe class \(missing.map(String.init).joined(separator: ", "))")
+            throw InputError(
+                .unusable, "\(url.path) does not describe class \(missing.map(String.init).joined(separator: ", "))")
         }
         return try LabelPriors.fromIntervals(intervals.compactMap { $0 }, label: "lymphocyte")
     }

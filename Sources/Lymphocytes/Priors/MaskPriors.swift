@@ -1,3 +1,5 @@
+internal import BatchWork
+internal import Failures
 public import Foundation
 public import LabelSuperResolution
 internal import Raster
@@ -25,12 +27,14 @@ public enum MaskPriors {
             let mask = try FineMask(url).pixels
             let heatmap = try Heatmap(file)
             let side = Int(heatmap.level0Side.rounded())
-            guard side >= 1 else { throw WorkError(.input, "heatmap \(file.path) has regions smaller than a pixel") }
+            guard side >= 1 else {
+                throw InputError(.unusable, "heatmap \(file.path) has regions smaller than a pixel")
+            }
             for region in heatmap.regions {
                 let (x, y) = (Int(region.level0X.rounded()), Int(region.level0Y.rounded()))
                 guard x >= 0, y >= 0, x + side <= mask.width, y + side <= mask.height else {
-                    throw WorkError(
-                        .input,
+                    throw InputError(
+                        .unusable,
                         "mask \(url.lastPathComponent) has \(mask.width)×\(mask.height) px, but its heatmap has a region at (\(x), \(y)): masks must "
                             + "be at level 0")
                 }
@@ -39,7 +43,9 @@ public enum MaskPriors {
                 fractions[classes.index(of: region.probability)].append(Double(count) / Double(side * side))
             }
         }
-        guard used > 0 else { throw WorkError(.input, "no mask in \(masks.path) has a heatmap in \(heatmaps.path)") }
+        guard used > 0 else {
+            throw InputError(.unusable, "no mask in \(masks.path) has a heatmap in \(heatmaps.path)")
+        }
         return try LabelPriors.fromFractions(fractions, label: "lymphocyte")
     }
 }

@@ -1,8 +1,11 @@
+public import BatchWork
+internal import Failures
 public import Foundation
 internal import LabelSuperResolution
+public import Logging
 internal import Raster
 public import ResultStore
-public import TiledPrediction
+internal import TiledPrediction
 public import WholeSlide
 
 /// What decides the cells of a run besides the model.
@@ -72,6 +75,7 @@ public struct SlideSegmenter: Sendable {
     public var threads = 1
     /// Ends the work early where a stop is asked for.
     public var stop = StopRequest()
+    public var logger = Logger.silent
 
     public init(model: SegmentationModel, store: ResultStore, settings: SegmentationSettings) {
         self.model = model
@@ -79,12 +83,12 @@ public struct SlideSegmenter: Sendable {
         self.settings = settings
     }
 
-    /// - Throws: ``WorkError`` where the folder of heatmaps is none: every slide would go without.
-    func checkHeatmaps() throws(WorkError) {
+    /// - Throws: ``InputError`` where the folder of heatmaps is none: every slide would go without.
+    func checkHeatmaps() throws(InputError) {
         var isFolder: ObjCBool = false
         guard let heatmaps else { return }
         guard FileManager.default.fileExists(atPath: heatmaps.path, isDirectory: &isFolder), isFolder.boolValue else {
-            throw WorkError(.input, "there is no folder of heatmaps at \(heatmaps.path)")
+            throw InputError(.unusable, "there is no folder of heatmaps at \(heatmaps.path)")
         }
     }
 
@@ -109,76 +113,38 @@ public struct SlideSegmenter: Sendable {
 
     /// The same for a slide of a folder, whose heatmap and tissue may lie in a folder of the same name.
     public func segment(_ file: SlideFile, modelID: Int64, progress: (Progress) -> Void) throws -> Outcome {
-        let url = file.url
         let clock = StageClock(stages: StageClock.Stage.segmentation)
-        let slide = try Slide(url)
-        let scale = try slide.scale(given: givenScale)
-        let frame = try WorkingFrame(slide: slide, scale: scale, micronsPerPixel: model.micronsPerPixel)
-        let content = try slide.contentIdentity()
-        let source = try settings.tissue.resolved(for: file)
-        let regions = try RegionSums(
-            slide: slide, file: file, scale: scale, frame: frame, heatmaps: heatmaps, priors: model.description.priors)
-        let text =
-            "\(settings.text) engine=\(model.network.engineName) tissue=\(try identity(of: source)) "
-            + "heatmap=\(regions.identity)"
-        let warning = self.warning(file: file, slide: slide, scale: scale, frame: frame, regions: regions)
-        var record = self.record(slide, identity: content, scale: scale)
-        if let done = try store.finishedRun(slide: record, model: modelID, settings: text) {
-            try store.forgetFailure(path: url.path)
-            return try Outcome(done: done, slide: file.title, store: store, warning: warning)
+        let input = try PreparedSlide(file, segmenter: self)
+        if let done = try store.finishedRun(slide: input.record, model: modelID, settings: input.settings) {
+            try store.forgetFailure(path: file.url.path)
+            return try Outcome(done: done, slide: file.title, store: store, warning: input.warning)
         }
         let tissue = try clock.time(.tissue) { () throws(SlideError) in
-            try TissueMask(slide: slide, scale: scale, source: source)
+            try TissueMask(slide: input.slide, scale: input.scale, source: input.tissueSource)
         }
-        let ground = clock.time(.tissue) { tissue.ground(frame, side: Ground.standardSide) }
+        let ground = clock.time(.tissue) { tissue.ground(input.frame, side: Ground.standardSide) }
         let grid = TileGrid(
-            width: frame.width, height: frame.height, side: settings.tileSide, ground: ground)
-        record.tissueSquareMillimeters = tissue.areaSquareMillimeters
-        let run = try store.beginRun(
-            slide: record, model: modelID,
-            settings: RunSettings(
-                text: text, level0PerPixel: frame.level0PerPixel, threshold: settings.threshold,
-                tileSide: settings.tileSide,
-                tileRows: grid.rows.count, programVersion: GraticuleVersion.current,
-                engine: model.network.engineName),
-            regions: regions.records,
-            ground: GroundRecord(
-                side: ground.side, columns: ground.tissue.width, rows: ground.tissue.height, isFound: ground.isFound,
-                squares: ground.data))
+            width: input.frame.width, height: input.frame.height, side: settings.tileSide, ground: ground)
+        let run = try beginRun(input, modelID: modelID, tissue: tissue, ground: ground, grid: grid)
         let start = Date()
-        var work = SlideWork(
-            segmenter: self, run: run, slide: slide, identity: content, frame: frame, grid: grid, tissue: tissue,
-            ground: ground, regions: regions, clock: clock)
-        func keepTime() throws {
+        var work = SlideRun(
+            segmenter: self, run: run, slide: input.slide, identity: input.content, frame: input.frame, grid: grid,
+            tissue: tissue, ground: ground, regions: input.regions, clock: clock)
+        do {
+            let isComplete = try work.run(progress: progress)
+            let statistics =
+                isComplete
+                ? try clock.time(.store) { () throws(any Error) in try store.cellStatistics(run: run.id) } : nil
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.sortedKeys]
             try store.addTime(
                 Date().timeIntervalSince(start),
                 profile: String(decoding: try encoder.encode(clock.seconds), as: UTF8.self), run: run.id)
-        }
-        do {
-            let isComplete = try work.run(progress: progress)
-            if isComplete {
-                let statistics = try clock.time(.store) { () throws(any Error) in
-                    try store.cellStatistics(run: run.id)
-                }
-                try keepTime()
+            if let statistics {
                 try store.finishRun(run.id, statistics: statistics)
-                try store.forgetFailure(path: url.path)
-            } else {
-                try keepTime()
+                try store.forgetFailure(path: file.url.path)
             }
-            let summary = try store.summary(run: run.id)
-            return Outcome(
-                slide: file.title, cells: summary.cells,
-                tissueSquareMillimeters: summary.tissueSquareMillimeters ?? tissue.areaSquareMillimeters,
-                cellsPerSquareMillimeter: summary.cellsPerSquareMillimeter, unreadableTiles: work.unreadable,
-                flaggedSquares: try store.flaggedSquares(run: run.id), wasDone: false, wasStopped: !isComplete,
-                profile: clock.seconds,
-                warning: work.oversized > 0
-                    ? "\(work.oversized) areas of more than a mm² without a gap were left out: the threshold is too low, "
-                        + "or the model is not for this stain"
-                    : warning ?? (tissue.areaSquareMillimeters == 0 ? "no tissue was found on it" : nil))
+            return try outcome(of: work, run: run.id, input: input, tissue: tissue, profile: clock.seconds)
         } catch {
             // The failure itself is what the user must see; a store that cannot even note it says so by its own error.
             try? store.failRun(run.id, message: "\(error)")
@@ -186,16 +152,80 @@ public struct SlideSegmenter: Sendable {
         }
     }
 
+    private func beginRun(
+        _ input: PreparedSlide, modelID: Int64, tissue: TissueMask, ground: Ground, grid: TileGrid
+    ) throws -> RunState {
+        var record = input.record
+        record.tissueSquareMillimeters = tissue.areaSquareMillimeters
+        return try store.beginRun(
+            slide: record, model: modelID,
+            settings: RunSettings(
+                text: input.settings, level0PerPixel: input.frame.level0PerPixel, threshold: settings.threshold,
+                tileSide: settings.tileSide, tileRows: grid.rows.count, programVersion: GraticuleVersion.current,
+                engine: model.network.engineName),
+            regions: input.regions.records,
+            ground: GroundRecord(
+                side: ground.side, columns: ground.tissue.width, rows: ground.tissue.height, isFound: ground.isFound,
+                squares: ground.data))
+    }
+
+    private func outcome(
+        of work: SlideRun, run: Int64, input: PreparedSlide, tissue: TissueMask, profile: [String: Double]
+    ) throws -> Outcome {
+        let summary = try store.summary(run: run)
+        return Outcome(
+            slide: input.file.title, cells: summary.cells,
+            tissueSquareMillimeters: summary.tissueSquareMillimeters ?? tissue.areaSquareMillimeters,
+            cellsPerSquareMillimeter: summary.cellsPerSquareMillimeter, unreadableTiles: work.unreadable,
+            flaggedSquares: try store.flaggedSquares(run: run), wasDone: false, wasStopped: !work.isComplete,
+            profile: profile,
+            warning: work.oversized > 0
+                ? "\(work.oversized) areas of more than a mm² without a gap were left out: the threshold is too low, "
+                    + "or the model is not for this stain"
+                : input.warning ?? (tissue.areaSquareMillimeters == 0 ? "no tissue was found on it" : nil))
+    }
+}
+
+/// A slide that is opened for segmentation, with what decides whether a run of it is done already.
+private struct PreparedSlide {
+    let file: SlideFile
+    let slide: Slide
+    let scale: SlideScale
+    let frame: WorkingFrame
+    /// The slide's content (``Slide/contentIdentity()``).
+    let content: String
+    let tissueSource: TissueSource
+    let regions: RegionSums
+    /// The settings of its run as text.
+    let settings: String
     /// The slide as the store knows it, without its tissue.
-    private func record(_ slide: Slide, identity: String, scale: SlideScale) -> SlideRecord {
-        SlideRecord(
-            name: slide.name, path: slide.url.path, identity: identity, vendor: slide.vendor, width: slide.width,
+    let record: SlideRecord
+    /// Something the user should know.
+    let warning: String?
+
+    init(_ file: SlideFile, segmenter: SlideSegmenter) throws {
+        self.file = file
+        slide = try Slide(file.url)
+        scale = try slide.scale(given: segmenter.givenScale)
+        frame = try WorkingFrame(slide: slide, scale: scale, micronsPerPixel: segmenter.model.micronsPerPixel)
+        content = try slide.contentIdentity()
+        tissueSource = try segmenter.settings.tissue.resolved(for: file)
+        regions = try RegionSums(
+            slide: slide, file: file, scale: scale, frame: frame, heatmaps: segmenter.heatmaps,
+            priors: segmenter.model.description.priors)
+        settings =
+            "\(segmenter.settings.text) engine=\(segmenter.model.network.engineName) "
+            + "tissue=\(try PreparedSlide.identity(of: tissueSource)) heatmap=\(regions.identity)"
+        record = SlideRecord(
+            name: slide.name, path: slide.url.path, identity: content, vendor: slide.vendor, width: slide.width,
             height: slide.height, micronsPerPixel: scale.micronsPerPixel, scaleSource: scale.source.rawValue,
             tissueSquareMillimeters: 0, boundsX: slide.boundsOrigin.x, boundsY: slide.boundsOrigin.y)
+        warning = PreparedSlide.warning(
+            file: file, slide: slide, scale: scale, frame: frame, regions: regions, segmenter: segmenter)
     }
 
     /// A tissue source as a part of a run's identity: of a file its content, since it may be drawn anew.
-    private func identity(of source: TissueSource) throws -> String {
+    private static func identity(of source: TissueSource) throws -> String {
         switch source {
         case .automatic: return "auto"
         case .everywhere: return "none"
@@ -206,8 +236,9 @@ public struct SlideSegmenter: Sendable {
         }
     }
 
-    private func warning(
-        file: SlideFile, slide: Slide, scale: SlideScale, frame: WorkingFrame, regions: RegionSums
+    private static func warning(
+        file: SlideFile, slide: Slide, scale: SlideScale, frame: WorkingFrame, regions: RegionSums,
+        segmenter: SlideSegmenter
     ) -> String? {
         if scale.micronsPerPixel > WorkingFrame.warningFactor * frame.micronsPerPixel {
             return String(
@@ -217,8 +248,8 @@ public struct SlideSegmenter: Sendable {
         if let first = slide.leftOutLevels.first {
             return "\(first); it is left out" + (slide.leftOutLevels.count > 1 ? ", and others" : "")
         }
-        if let note = slide.note(on: scale, given: givenScale) { return note }
-        if let heatmaps, regions.records.isEmpty {
+        if let note = slide.note(on: scale, given: segmenter.givenScale) { return note }
+        if let heatmaps = segmenter.heatmaps, regions.records.isEmpty {
             return "no heatmap in \(heatmaps.path) (looked for \(FilePairing(file, in: heatmaps).heatmapNames)); "
                 + "no regions are stored"
         }

@@ -1,3 +1,4 @@
+public import Failures
 public import Raster
 public import TiledPrediction
 public import WholeSlide

@@ -1,3 +1,5 @@
+internal import BatchWork
+internal import Failures
 internal import Foundation
 internal import LabelSuperResolution
 internal import Raster
@@ -36,10 +38,12 @@ public struct RegionPrediction: Sendable {
         let frame = try WorkingFrame(slide: slide, scale: scale, micronsPerPixel: model.micronsPerPixel)
         guard x.isFinite, y.isFinite, side.isFinite, side > 0, x + side > 0, y + side > 0,
             x < Double(slide.width), y < Double(slide.height)
-        else { throw WorkError(.input, "the square (\(x), \(y)) of \(side) px does not lie on slide \(slide.name)") }
+        else {
+            throw InputError(.unusable, "the square (\(x), \(y)) of \(side) px does not lie on slide \(slide.name)")
+        }
         guard frame.working(side) <= Double(RegionPrediction.mostPixels) else {
-            throw WorkError(
-                .input,
+            throw InputError(
+                .unusable,
                 "a square of \(side) px is too large: at most \(Int(frame.level0(Double(RegionPrediction.mostPixels)))) px"
             )
         }

@@ -1,3 +1,5 @@
+internal import BatchWork
+internal import Failures
 internal import CoarseTraining
 public import Foundation
 internal import LabelSuperResolution
@@ -23,7 +25,7 @@ public struct RegionSample: Codable, Sendable, Equatable {
         let classes = ProbabilityClasses()
         let (opened, failures) = open(slides, heatmaps: heatmaps, givenScale: givenScale, classes: classes)
         guard !opened.isEmpty else {
-            throw WorkError(.input, failures.first?.message ?? "there are no slides to count on")
+            throw InputError(.unusable, failures.first?.message ?? "there are no slides to count on")
         }
         return choose(from: opened, classes: classes, perClass: perClass, seed: seed).map { choice in
             let slide = opened[choice.slide]

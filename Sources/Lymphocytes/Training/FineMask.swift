@@ -1,3 +1,5 @@
+internal import BatchWork
+internal import Failures
 public import Foundation
 internal import Raster
 public import WholeSlide
@@ -10,12 +12,12 @@ public struct FineMask: Sendable {
 
     /// The mask files of a folder.
     ///
-    /// - Throws: ``WorkError`` where there are none.
+    /// - Throws: ``InputError`` where there are none.
     static func files(in folder: URL) throws -> [URL] {
         let names = ((try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? [])
             .filter { extensions.contains(($0 as NSString).pathExtension.lowercased()) && !$0.hasPrefix(".") }.sorted()
         guard !names.isEmpty else {
-            throw WorkError(.input, "folder \(folder.path) holds no masks (<slide>.png or <slide>.tif)")
+            throw InputError(.unusable, "folder \(folder.path) holds no masks (<slide>.png or <slide>.tif)")
         }
         return names.map { folder.appendingPathComponent($0) }
     }
@@ -31,8 +33,8 @@ public struct FineMask: Sendable {
     /// - Throws: where there is none or more than one, or it cannot be read.
     public init(for slide: SlideFile, in folder: URL) throws {
         guard let file = try FilePairing(slide, in: folder).fineMask() else {
-            throw WorkError(
-                .input,
+            throw InputError(
+                .unusable,
                 "slide \(slide.name) has no mask in \(folder.path) (looked for \(slide.name).png or \(slide.name).tif)")
         }
         try self.init(file)
@@ -50,8 +52,8 @@ public struct FineMask: Sendable {
     /// Checks that the mask is as large as its slide.
     func check(fits slide: Slide) throws {
         guard pixels.width == slide.width, pixels.height == slide.height else {
-            throw WorkError(
-                .input,
+            throw InputError(
+                .unusable,
                 "the mask of \(slide.name) has \(pixels.width)×\(pixels.height) px, the slide \(slide.width)×\(slide.height): masks must be at level 0"
             )
         }

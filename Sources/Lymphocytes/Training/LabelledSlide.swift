@@ -1,3 +1,4 @@
+internal import Failures
 public import CoarseTraining
 public import Foundation
 public import WholeSlide

@@ -1,6 +1,9 @@
+internal import BatchWork
+public import Failures
 internal import CoarseTraining
 public import Foundation
 public import LabelSuperResolution
+public import Logging
 internal import Raster
 internal import ResultStore
 public import Torch
@@ -23,6 +26,7 @@ public struct LymphocyteTraining: Sendable {
     /// µm per level-0 pixel for slides that do not say it.
     public var givenScale: Double?
     public var device: Device = .cpu
+    public var logger = Logger.silent
 
     /// The scale at which the network works (paper §3.2).
     public static let micronsPerPixel = 0.5
@@ -88,7 +92,7 @@ public struct LymphocyteTraining: Sendable {
         let classes = ProbabilityClasses()
         let priors = try self.priors ?? LabelPriors.defaultCurve(label: "lymphocyte", classCount: classes.count)
         guard priors.classCount == classes.count else {
-            throw WorkError(.input, "the priors have \(priors.classCount) classes, the heatmaps \(classes.count)")
+            throw InputError(.unusable, "the priors have \(priors.classCount) classes, the heatmaps \(classes.count)")
         }
         var settings = settings
         // A constant stays one only without the fixed term.
@@ -96,13 +100,15 @@ public struct LymphocyteTraining: Sendable {
             settings.training.architecture.prior = nil
         }
         guard !settings.training.objective.needsFineLabels || masks != nil else {
-            throw WorkError(
-                .input,
+            throw InputError(
+                .unusable,
                 "criterion \(settings.training.objective.name) needs fine labels: give a folder of masks with --masks")
         }
         let (slides, failures) = try openSlides(classes, report: report)
         let encoding = InputEncoding.rgbStains
-        let set = try TrainingSet(slides: slides, encoding: encoding, settings: settings, priors: priors)
+        var set = try TrainingSet(
+            slides: slides, encoding: encoding, settings: settings, priors: priors)
+        set.logger = logger
         let folder = ModelFolder(output)
         try folder.create()
         report(.ready(slides: set.summary, regionsPerClass: set.regionsPerClass, priors: priors))
@@ -139,7 +145,7 @@ public struct LymphocyteTraining: Sendable {
         let files = contents.slides
         let names = Set(files.map(\.name))
         for name in only.union(exclude).sorted() where !names.contains(name) {
-            throw WorkError(.input, "there is no slide named '\(name)' in \(slides.path)")
+            throw InputError(.unusable, "there is no slide named '\(name)' in \(slides.path)")
         }
         var opened: [LabelledSlide] = []
         var failures: [FailedInput] = []
@@ -159,8 +165,8 @@ public struct LymphocyteTraining: Sendable {
             }
         }
         guard !opened.isEmpty else {
-            throw WorkError(
-                .input,
+            throw InputError(
+                .unusable,
                 failures.first.map { "no slide is left to train on: \($0.message)" }
                     ?? "no slide is left to train on: --only and --exclude leave none")
         }

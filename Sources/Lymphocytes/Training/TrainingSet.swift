@@ -1,6 +1,9 @@
+internal import BatchWork
+internal import Failures
 public import CoarseTraining
 internal import Foundation
 public import LabelSuperResolution
+public import Logging
 internal import Raster
 internal import WholeSlide
 
@@ -21,6 +24,8 @@ public struct TrainingSet: BlockSource, CalibrationBlocks {
     private var noise: ImageNoise?
     /// Whether batches say what nuclei's shapes tell.
     private var givesEvidence = false
+    /// Of regions that cannot be read.
+    public var logger = Logger.silent
 
     /// Regions of validation per class that are looked at: enough for a stable mean, few enough to be quick.
     private static let mostValidationRegions = 24
@@ -28,16 +33,18 @@ public struct TrainingSet: BlockSource, CalibrationBlocks {
     private static let mostCalibrationRegions = 64
     /// Unreadable regions in a row after which the slides are taken to be broken.
     private static let mostAttempts = 20
-    /// - Throws: ``WorkError`` where the slides' regions differ in size or no region is left.
+    /// - Throws: ``InputError`` where the slides' regions differ in size or no region is left.
     public init(
         slides: [LabelledSlide], encoding: InputEncoding, settings: LymphocyteSettings, priors: LabelPriors
     ) throws {
-        guard let first = slides.first else { throw WorkError(.input, "no slide with a heatmap is left to train on") }
+        guard let first = slides.first else {
+            throw InputError(.unusable, "no slide with a heatmap is left to train on")
+        }
         // Even, so that a margin can fill the image up to a multiple of the pooling grid.
         let side = max(2, Int((first.regions.workingSide / 2).rounded()) * 2)
         for slide in slides where abs(slide.regions.workingSide - Double(side)) > 2 {
-            throw WorkError(
-                .input,
+            throw InputError(
+                .unusable,
                 "the heatmap regions of \(slide.name) are \(slide.regions.workingSide) working pixels wide, those of "
                     + "\(first.name) \(side): train on slides with equal regions")
         }
@@ -51,7 +58,8 @@ public struct TrainingSet: BlockSource, CalibrationBlocks {
         expected = priors.means.map { $0[$0.count - 1] }
         split = BlockSplit(slides.map(\.regions), classes: priors.classCount, seed: settings.training.seed)
         guard split.training.contains(where: { !$0.isEmpty }) else {
-            throw WorkError(.input, "no heatmap region lies on tissue: check that heatmaps and slides belong together")
+            throw InputError(
+                .unusable, "no heatmap region lies on tissue: check that heatmaps and slides belong together")
         }
     }
 
@@ -114,10 +122,10 @@ public struct TrainingSet: BlockSource, CalibrationBlocks {
                 return try draw(slide: place.image, position: position, using: &generator)
             } catch let error as SlideError where attempt < TrainingSet.mostAttempts {
                 // One unreadable tile must not end a night's training; a slide full of them must.
-                _ = error
+                logger.warning("a region of \(slides[place.image].name) is left out: \(explanation(of: error))")
             }
         }
-        throw WorkError(.input, "no region can be read")
+        throw InputError(.unusable, "no region can be read")
     }
 
     private func draw(

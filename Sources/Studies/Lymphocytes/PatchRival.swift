@@ -1,3 +1,5 @@
+internal import BatchWork
+internal import Failures
 internal import Baselines
 internal import Foundation
 internal import LabelSuperResolution
@@ -47,7 +49,7 @@ public enum PatchRival: String, Sendable {
                 training.filter { isPositive[$0] }, training.filter { !isPositive[$0] }
             )
             guard !positives.isEmpty, !negatives.isEmpty else {
-                throw WorkError(.input, "a fold leaves no patches of one class to learn from")
+                throw InputError(.unusable, "a fold leaves no patches of one class to learn from")
             }
             try classifier.train(steps: PatchRival.steps) { step in
                 var generator = SeededGenerator(seed: seed, stream: UInt64(step))
@@ -68,7 +70,7 @@ public enum PatchRival: String, Sendable {
     }
 
     private func pretrain(_ images: [RGBImage], encoding: InputEncoding, seed: UInt64) throws -> SparseAutoencoder {
-        guard !images.isEmpty else { throw WorkError(.input, "there are no unlabelled patches to learn from") }
+        guard !images.isEmpty else { throw InputError(.unusable, "there are no unlabelled patches to learn from") }
         let autoencoder = try SparseAutoencoder(channels: encoding.channels, seed: seed)
         try autoencoder.train(steps: PatchRival.pretrainingSteps) { step in
             var generator = SeededGenerator(seed: seed ^ 0x6165, stream: UInt64(step))

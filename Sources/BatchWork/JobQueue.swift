@@ -1,70 +1,49 @@
-public import Foundation
-internal import LabelSuperResolution
-public import ResultStore
+internal import Failures
+internal import Foundation
+public import Logging
 internal import Synchronization
-internal import TiledPrediction
-public import WholeSlide
 
-/// How far a job is; what an event of the service says.
-public struct JobProgress: Codable, Sendable, Equatable {
+/// How far a job is.
+public struct JobProgress<Report: Sendable>: Sendable {
     public let job: Int64
-    /// As in ``JobRecord/status``.
+    /// As in ``StoredJob/status``.
     public var status: String
-    public var slide: String?
-    /// Slides of the job that have ended, and all of them.
-    public var slidesDone: Int
-    public var slides: Int
-    public var tilesDone: Int
-    public var tiles: Int
-    public var cells: Int
-    public var tilesPerSecond: Double
-    public var secondsLeft: Double
+    /// The item in work, and how far it is.
+    public var item: String?
+    public var report: Report?
+    /// Items of the job that have ended, and all of them.
+    public var itemsDone: Int
+    public var items: Int
     public var message: String?
 }
 
-/// Works on the store's queue of jobs, one after another, on a thread of its own, by the code path of `graticule segment`.
+/// Works on a store's queue of jobs, one after another, on a thread of its own.
 ///
-/// The queue is in the store, so that a service that is ended in the middle of a job goes on with it when it is started
-/// again: finished slides are left alone, and the one in work goes on at its next tile row.
-public final class SegmentationQueue: Sendable {
-    /// Where a job's names lead.
-    public struct Sources: Sendable {
-        public var slide: @Sendable (_ name: String) -> SlideFile?
-        public var model: @Sendable (_ name: String) throws -> SegmentationModel
-        /// Folder of heatmaps to compare regions with.
-        public var heatmaps: URL?
-        public var givenScale: Double?
-
-        public init(
-            slide: @escaping @Sendable (_ name: String) -> SlideFile?,
-            model: @escaping @Sendable (_ name: String) throws -> SegmentationModel
-        ) {
-            self.slide = slide
-            self.model = model
-        }
-    }
+/// The queue is in the store, so that a process that is ended in the middle of a job goes on with it when it is started
+/// again: finished items are left alone, and the one in work goes on where its worker can.
+public final class JobQueue<Worker: JobWorker>: Sendable {
+    public typealias Progress = JobProgress<Worker.Report>
 
     private struct State {
-        var latest: [Int64: JobProgress] = [:]
-        var listeners: [UUID: (job: Int64, continuation: AsyncStream<JobProgress>.Continuation)] = [:]
+        var latest: [Int64: Progress] = [:]
+        var listeners: [UUID: (job: Int64, continuation: AsyncStream<Progress>.Continuation)] = [:]
         /// The job in work and how to stop it.
         var running: (job: Int64, stop: StopRequest)?
         var isEnding = false
         var isStarted = false
     }
 
-    private let store: ResultStore
-    private let sources: Sources
-    private let threads: Int
+    public let store: Worker.Store
+    private let worker: Worker
+    private let logger: Logger
     private let state = Mutex(State())
     private let wakeUp = DispatchSemaphore(value: 0)
     private let ended = DispatchSemaphore(value: 0)
 
-    /// - Parameter threads: of a segmentation.
-    public init(store: ResultStore, sources: Sources, threads: Int) {
+    public init(store: Worker.Store, worker: Worker, logger: Logger) {
         self.store = store
-        self.sources = sources
-        self.threads = max(1, threads)
+        self.worker = worker
+        self.logger = logger
     }
 
     /// Begins to work on what is in the queue; ``end()`` must follow.
@@ -78,11 +57,9 @@ public final class SegmentationQueue: Sendable {
         thread.start()
     }
 
-    /// Adds a job.
-    public func add(model: String, slides: [String]) throws -> JobRecord {
-        let job = try store.addJob(model: model, slides: slides)
+    /// Says that a job was added to the store.
+    public func wake() {
         wakeUp.signal()
-        return job
     }
 
     /// Ends a job that has not ended: at once where it waits, after the tile rows in work where it runs. What is stored stays.
@@ -90,7 +67,7 @@ public final class SegmentationQueue: Sendable {
     /// - Returns: whether it had not ended yet.
     public func cancel(_ job: Int64) throws -> Bool {
         _ = try store.job(job)
-        guard try store.endJob(job, status: "stopped") else { return false }
+        guard try store.endJob(job, status: "stopped", message: nil) else { return false }
         let stop = state.withLock { $0.running.flatMap { $0.job == job ? $0.stop : nil } }
         stop?.stop()
         if stop == nil { try publishEnd(of: job) }
@@ -112,11 +89,11 @@ public final class SegmentationQueue: Sendable {
     }
 
     /// What happens to a job from now on, beginning with how it stands; ends with the job.
-    public func events(of job: Int64) throws -> AsyncStream<JobProgress> {
+    public func events(of job: Int64) throws -> AsyncStream<Progress> {
         let record = try store.job(job)
         let standing = standing(of: record)
         let (stream, continuation) = AsyncStream.makeStream(
-            of: JobProgress.self, bufferingPolicy: .bufferingNewest(16))
+            of: Progress.self, bufferingPolicy: .bufferingNewest(16))
         let id = UUID()
         continuation.onTermination = { [weak self] _ in
             self?.state.withLock { _ = $0.listeners.removeValue(forKey: id) }
@@ -134,14 +111,13 @@ public final class SegmentationQueue: Sendable {
         return stream
     }
 
-    private func standing(of job: JobRecord) -> JobProgress {
-        JobProgress(
-            job: job.id, status: job.status, slide: nil, slidesDone: job.slides.count { $0.status != "queued" },
-            slides: job.slides.count, tilesDone: 0, tiles: 0, cells: 0, tilesPerSecond: 0, secondsLeft: 0,
-            message: job.message)
+    private func standing(of job: Worker.Store.Job) -> Progress {
+        Progress(
+            job: job.id, status: job.status, itemsDone: job.items.count { $0.status != "queued" },
+            items: job.items.count, message: job.message)
     }
 
-    private func publish(_ progress: JobProgress) {
+    private func publish(_ progress: Progress) {
         let listeners = state.withLock { state in
             state.latest[progress.job] = progress
             return state.listeners.values.filter { $0.job == progress.job }
@@ -162,7 +138,7 @@ public final class SegmentationQueue: Sendable {
     }
 
     /// Tries of a job whose results cannot be stored: the disk may be full, or memory short, for a moment only.
-    private static let mostTries = 3
+    private static var mostTries: Int { 3 }
 
     private func work() {
         var (tried, tries): (Int64?, Int) = (nil, 0)
@@ -175,9 +151,11 @@ public final class SegmentationQueue: Sendable {
                 tries = tried == job.id ? tries + 1 : 1
                 tried = job.id
                 try run(job)
-            } catch let error as StoreError where error.code == .storage && tries < SegmentationQueue.mostTries {
+            } catch let error where store.isOfStore(error) && tries < Self.mostTries {
+                logger.warning("job \(job.id): \(explanation(of: error)); it is tried again")
                 _ = wakeUp.wait(timeout: .now() + 5)
             } catch {
+                logger.error("job \(job.id) failed: \(explanation(of: error))")
                 // A store that cannot be written cannot note it either; the job is tried again later.
                 if (try? store.endJob(job.id, status: "failed", message: "\(error)")) == nil {
                     _ = wakeUp.wait(timeout: .now() + 5)
@@ -187,14 +165,14 @@ public final class SegmentationQueue: Sendable {
         }
     }
 
-    /// How a job ended whose slides have: in its status, and in a sentence where there is more to say.
-    static func end(of job: JobRecord, already: Int) -> (status: String, message: String?) {
-        let failed = job.slides.count { $0.status == "failed" }
+    /// How a job ended whose items have: in its status, and in a sentence where there is more to say.
+    static func end(of items: [JobItem], already: Int) -> (status: String, message: String?) {
+        let failed = items.count { $0.status == "failed" }
         if failed == 0 {
-            return ("done", already == job.slides.count ? "nothing was to be done: every slide was done already" : nil)
+            return ("done", already == items.count ? "nothing was to be done: every slide was done already" : nil)
         }
-        let message = "\(failed) of \(job.slides.count) slides failed"
-        return failed == job.slides.count ? ("failed", message) : ("done with failures", message)
+        let message = "\(failed) of \(items.count) slides failed"
+        return failed == items.count ? ("failed", message) : ("done with failures", message)
     }
 
     /// Puts an ended job back into the queue, for what of it is not done.
@@ -207,7 +185,7 @@ public final class SegmentationQueue: Sendable {
         return true
     }
 
-    private func run(_ job: JobRecord) throws {
+    private func run(_ job: Worker.Store.Job) throws {
         let stop = StopRequest()
         let mayRun = state.withLock { state in
             state.running = (job.id, stop)
@@ -220,49 +198,43 @@ public final class SegmentationQueue: Sendable {
             if try store.job(job.id).isEnded { try publishEnd(of: job.id) }
             return
         }
-        let model = try sources.model(job.model)
-        var settings = SegmentationSettings()
-        settings.threshold = model.threshold
-        var segmenter = SlideSegmenter(model: model, store: store, settings: settings)
-        segmenter.heatmaps = sources.heatmaps
-        segmenter.givenScale = sources.givenScale
-        segmenter.threads = threads
-        segmenter.stop = stop
-        let modelID = try segmenter.registerModel()
-        var done = job.slides.count { $0.status != "queued" }
+        let already = try work(on: job, stop: stop)
+        if !stop.isStopping {
+            let ended = Self.end(of: try store.job(job.id).items, already: already)
+            _ = try store.endJob(job.id, status: ended.status, message: ended.message)
+        }
+        if try store.job(job.id).isEnded { try publishEnd(of: job.id) }
+    }
+
+    /// Works on the items that are left.
+    ///
+    /// - Returns: how many had been done before.
+    private func work(on job: Worker.Store.Job, stop: StopRequest) throws -> Int {
+        let session = try worker.begin(job, stop: stop)
+        var done = job.items.count { $0.status != "queued" }
         var already = 0
-        for slide in job.slides where slide.status == "queued" {
+        for item in job.items where item.status == "queued" {
             guard !stop.isStopping else { break }
             var (failure, note): (String?, String?)
             do {
-                guard let url = sources.slide(slide.slide) else {
-                    throw WorkError(.input, "there is no slide named '\(slide.slide)' any more")
-                }
-                let outcome = try segmenter.segment(url, modelID: modelID) { [done] progress in
+                let outcome = try worker.work(on: item.name, in: session) { [done] report in
                     self.publish(
-                        JobProgress(
-                            job: job.id, status: "running", slide: slide.slide, slidesDone: done,
-                            slides: job.slides.count, tilesDone: progress.tilesDone, tiles: progress.tiles,
-                            cells: progress.cells, tilesPerSecond: progress.tilesPerSecond,
-                            secondsLeft: progress.secondsLeft, message: nil))
+                        Progress(
+                            job: job.id, status: "running", item: item.name, report: report, itemsDone: done,
+                            items: job.items.count))
                 }
-                if outcome.wasStopped { break }
-                if outcome.wasDone { (already, note) = (already + 1, "was done already") }
-            } catch let error as StoreError where error.code == .storage {
+                if outcome == .stopped { break }
+                if outcome == .wasDone { (already, note) = (already + 1, "was done already") }
+            } catch let error where store.isOfStore(error) {
                 throw error
             } catch {
+                logger.warning("job \(job.id), '\(item.name)': \(explanation(of: error))")
                 failure = "\(error)"
-                if let file = sources.slide(slide.slide) {
-                    try store.noteFailure(file: file.relativePath, path: file.url.path, reason: "\(error)")
-                }
+                try worker.noteFailure(of: item.name, reason: "\(error)")
             }
-            try store.finishJobSlide(slide.slide, job: job.id, failure: failure, note: note)
+            try store.finishItem(item.name, job: job.id, failure: failure, note: note)
             done += 1
         }
-        if !stop.isStopping {
-            let ended = SegmentationQueue.end(of: try store.job(job.id), already: already)
-            try store.endJob(job.id, status: ended.status, message: ended.message)
-        }
-        if try store.job(job.id).isEnded { try publishEnd(of: job.id) }
+        return already
     }
 }

@@ -1,3 +1,4 @@
+public import Failures
 public import Foundation
 
 /// A part of a list of slides, for a cluster: every n-th slide, so that the parts are disjoint and together the whole.
@@ -23,13 +24,13 @@ public struct Shard: Equatable, Sendable {
     /// that `sbatch --array=3` after `--array=1-4` would take all slides, and `--array=1,4` halves.
     ///
     /// - Parameter slides: how many were given; a task with a slide of its own needs no part.
-    /// - Throws: ``WorkError`` within an array, where several slides are given and no part.
+    /// - Throws: ``InputError`` within an array, where several slides are given and no part.
     public static func refuseGuessing(
         slides: Int, environment: [String: String] = ProcessInfo.processInfo.environment
-    ) throws(WorkError) {
+    ) throws(InputError) {
         guard slides > 1, let task = environment["SLURM_ARRAY_TASK_ID"] else { return }
-        throw WorkError(
-            .input,
+        throw InputError(
+            .unusable,
             "this is task \(task) of a Slurm array with \(slides) slides and no part: say which one with "
                 + "--shard $SLURM_ARRAY_TASK_ID/N, where N is the number of parts whichever tasks are submitted again")
     }

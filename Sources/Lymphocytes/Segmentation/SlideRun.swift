@@ -1,4 +1,6 @@
+internal import Failures
 internal import Foundation
+internal import Logging
 internal import Raster
 internal import ResultStore
 internal import Synchronization
@@ -7,7 +9,7 @@ internal import WholeSlide
 
 /// The tile rows of one slide from the first open one on: threads compute tiles, and this one closes cells and stores them,
 /// a row a transaction.
-struct SlideWork {
+struct SlideRun {
     private let segmenter: SlideSegmenter
     private let run: RunState
     private let slide: Slide
@@ -21,6 +23,8 @@ struct SlideWork {
     private let outliner: CellOutliner
     private var cells = 0
 
+    /// Whether the slide's end was reached.
+    private(set) var isComplete = false
     /// Tiles that could not be read in this part of the run.
     private(set) var unreadable = 0
     /// Components that were too large to be kept.
@@ -75,7 +79,9 @@ struct SlideWork {
         while true {
             switch try pipeline.next() {
             case .waiting: show()
-            case .end: return try finish(reached: position, lastFailure: lastFailure)
+            case .end:
+                isComplete = try finish(reached: position, lastFailure: lastFailure)
+                return isComplete
             case .row(let row):
                 for case .failure(let error) in row.tiles.map(\.result) { lastFailure = error }
                 try store(row, components: &components)
@@ -129,7 +135,7 @@ struct SlideWork {
 
     /// The cells of components, in their order; several threads share the work.
     private func outlined(_ components: [PixelComponent]) -> [CellRecord] {
-        let parts = min(segmenter.threads, components.count / SlideWork.leastShare)
+        let parts = min(segmenter.threads, components.count / SlideRun.leastShare)
         let outliner = outliner
         guard parts > 1 else { return components.flatMap { outliner.cells(of: $0) } }
         let collected = Collected(count: parts)
@@ -159,7 +165,9 @@ struct SlideWork {
             record.fold = quality.fold
             record.sharpness = quality.sharpness
             record.flag = quality.flag
-        case .failure(let error): record.failure = "\(error)"
+        case .failure(let error):
+            record.failure = "\(error)"
+            segmenter.logger.warning("a tile of \(slide.name): \(explanation(of: error))")
         }
         return record
     }

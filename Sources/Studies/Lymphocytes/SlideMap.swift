@@ -1,3 +1,5 @@
+internal import BatchWork
+internal import Failures
 internal import Foundation
 internal import LabelSuperResolution
 internal import Lymphocytes
@@ -23,7 +25,7 @@ struct SlideMap {
         let scale = try slide.scale(given: nil)
         frame = try WorkingFrame(slide: slide, scale: scale, micronsPerPixel: model.micronsPerPixel)
         guard frame.width * frame.height <= SlideMap.mostPixels else {
-            throw WorkError(.input, "\(url.path) is too large to be held whole: experiments are for small slides")
+            throw InputError(.unusable, "\(url.path) is too large to be held whole: experiments are for small slides")
         }
         let grid = TileGrid(frame: frame, side: 512, tissue: try TissueMask(slide: slide, scale: scale))
         let tiles = TilePredictor(WorkingReader(slide: slide, frame: frame), model: model)

@@ -1,3 +1,5 @@
+internal import BatchWork
+internal import Failures
 internal import Foundation
 internal import Lymphocytes
 internal import Raster
@@ -42,7 +44,7 @@ struct StainLevels {
         }
         (hematoxylin, eosin) = (percentile(counts[0]), percentile(counts[1]))
         guard hematoxylin > 0, eosin > 0, counts[0].contains(where: { $0 > 0 }) else {
-            throw WorkError(.input, "\(url.path) has no stained tissue")
+            throw InputError(.unusable, "\(url.path) has no stained tissue")
         }
     }
 }
