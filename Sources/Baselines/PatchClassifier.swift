@@ -101,7 +101,7 @@ public final class PatchClassifier {
         }
     }
 
-    /// Mean features of the patch's middle half, where the nucleus is, to two scores.
+    /// Mean features of the patch's middle half, where the object is, to two scores.
     private func scores(_ images: PatchBatch, isTraining: Bool) throws -> Tensor {
         let features = try encoder(images.tensor(), isTraining: isTraining)
         let side = images.side / PatchEncoder.reduction
@@ -121,7 +121,7 @@ public final class PatchClassifier {
 
 /// The crosswise-sparse convolutional autoencoder of Hou et al. (2018): a foreground of features that are switched on at few
 /// places, in all channels at once, plus a coarse background of five channels. What it learns without labels is where
-/// nuclei are and what they look like.
+/// objects are and what they look like.
 public final class SparseAutoencoder {
     let encoder: PatchEncoder
     private let detection: Conv2d

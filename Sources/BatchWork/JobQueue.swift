@@ -169,9 +169,12 @@ public final class JobQueue<Worker: JobWorker>: Sendable {
     static func end(of items: [JobItem], already: Int) -> (status: String, message: String?) {
         let failed = items.count { $0.status == "failed" }
         if failed == 0 {
-            return ("done", already == items.count ? "nothing was to be done: every slide was done already" : nil)
+            return (
+                "done",
+                already == items.count ? "nothing was to be done: every \(Worker.itemNoun) was done already" : nil
+            )
         }
-        let message = "\(failed) of \(items.count) slides failed"
+        let message = "\(failed) of \(items.count) \(Worker.itemNoun)s failed"
         return failed == items.count ? ("failed", message) : ("done with failures", message)
     }
 

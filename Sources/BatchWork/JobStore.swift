@@ -56,6 +56,9 @@ public protocol JobWorker: Sendable {
     /// What all items of a job need, such as a model.
     associatedtype Session
 
+    /// What an item is called, in the singular.
+    static var itemNoun: String { get }
+
     func begin(_ job: Store.Job, stop: StopRequest) throws -> Session
 
     /// Does one item.

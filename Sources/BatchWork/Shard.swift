@@ -1,7 +1,7 @@
 public import Failures
 public import Foundation
 
-/// A part of a list of slides, for a cluster: every n-th slide, so that the parts are disjoint and together the whole.
+/// A part of a list of inputs, for a cluster: every n-th one, so that the parts are disjoint and together the whole.
 public struct Shard: Equatable, Sendable {
     /// From 1 to `count`.
     public let number: Int
@@ -21,17 +21,19 @@ public struct Shard: Equatable, Sendable {
     }
 
     /// Refuses to guess a part: in a Slurm array the number of tasks is that of the tasks which were submitted together, so
-    /// that `sbatch --array=3` after `--array=1-4` would take all slides, and `--array=1,4` halves.
+    /// that `sbatch --array=3` after `--array=1-4` would take all inputs, and `--array=1,4` halves.
     ///
-    /// - Parameter slides: how many were given; a task with a slide of its own needs no part.
-    /// - Throws: ``InputError`` within an array, where several slides are given and no part.
+    /// - Parameters:
+    ///   - inputs: how many were given; a task with an input of its own needs no part.
+    ///   - noun: what they are called.
+    /// - Throws: ``InputError`` within an array, where several are given and no part.
     public static func refuseGuessing(
-        slides: Int, environment: [String: String] = ProcessInfo.processInfo.environment
+        inputs: Int, noun: String, environment: [String: String] = ProcessInfo.processInfo.environment
     ) throws(InputError) {
-        guard slides > 1, let task = environment["SLURM_ARRAY_TASK_ID"] else { return }
+        guard inputs > 1, let task = environment["SLURM_ARRAY_TASK_ID"] else { return }
         throw InputError(
             .unusable,
-            "this is task \(task) of a Slurm array with \(slides) slides and no part: say which one with "
+            "this is task \(task) of a Slurm array with \(inputs) \(noun) and no part: say which one with "
                 + "--shard $SLURM_ARRAY_TASK_ID/N, where N is the number of parts whichever tasks are submitted again")
     }
 

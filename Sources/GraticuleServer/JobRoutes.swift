@@ -19,66 +19,78 @@ extension GraticuleService {
     private static let mostSlides = 10_000
 
     func addJobs(to router: Router<Context>) {
-        router.get("/api/jobs") { _, _ in
-            withoutPaths(JSONBody.data(try await storeWork.run { try views.jobs() }))
+        router.get("/api/jobs") { _, _ in try await jobs() }
+        router.get("/api/jobs/{job}") { _, context in try await job(context) }
+        router.post("/api/jobs") { request, _ in try await addJob(request) }
+        router.delete("/api/jobs/{job}") { _, context in try await cancelJob(context) }
+        router.post("/api/jobs/{job}/retry") { _, context in try await retryJob(context) }
+        router.get("/api/jobs/{job}/events") { try await jobEvents($0, $1) }
+    }
+
+    private func jobs() async throws -> Response {
+        withoutPaths(JSONBody.data(try await storeWork.run { try views.jobs() }))
+    }
+
+    private func job(_ context: Context) async throws -> Response {
+        let id = try GraticuleService.job(context)
+        return withoutPaths(JSONBody.data(try await storeWork.run { try views.job(id) }))
+    }
+
+    private func addJob(_ request: Request) async throws -> Response {
+        try needsWriting()
+        let wanted = try await JSONBody.decode(NewJob.self, from: request, keys: ["slides", "model"])
+        guard (1...GraticuleService.mostSlides).contains(wanted.slides.count) else {
+            throw HTTPError(
+                .badRequest, message: "a job has between 1 and \(GraticuleService.mostSlides) slides")
         }
-        router.get("/api/jobs/{job}") { _, context in
-            let id = try GraticuleService.job(context)
-            return withoutPaths(JSONBody.data(try await storeWork.run { try views.job(id) }))
+        let names = try wanted.slides.map { try library.entry(id: $0).file.title }
+        guard Set(names).count == names.count else {
+            throw HTTPError(.badRequest, message: "a job names each slide once")
         }
-        router.post("/api/jobs") { request, _ in
-            try needsWriting()
-            let wanted = try await JSONBody.decode(NewJob.self, from: request, keys: ["slides", "model"])
-            guard (1...GraticuleService.mostSlides).contains(wanted.slides.count) else {
-                throw HTTPError(
-                    .badRequest, message: "a job has between 1 and \(GraticuleService.mostSlides) slides")
+        let job = try await writeWork.run {
+            guard try library.modelNames().contains(wanted.model) else {
+                throw HTTPError(.badRequest, message: "there is no model of that name at hand")
             }
-            let names = try wanted.slides.map { try library.entry(id: $0).file.title }
-            guard Set(names).count == names.count else {
-                throw HTTPError(.badRequest, message: "a job names each slide once")
-            }
-            let job = try await writeWork.run {
-                guard try library.modelNames().contains(wanted.model) else {
-                    throw HTTPError(.badRequest, message: "there is no model of that name at hand")
-                }
-                return try queue.add(model: wanted.model, slides: names)
-            }
-            return JSONBody.response(job, status: .created)
+            return try queue.add(model: wanted.model, slides: names)
         }
-        router.delete("/api/jobs/{job}") { _, context in
-            let id = try GraticuleService.job(context)
-            try needsWriting()
-            let wasOpen = try await writeWork.run { try queue.cancel(id) }
-            guard wasOpen else { throw HTTPError(.conflict, message: "the job has ended already") }
-            return withoutPaths(JSONBody.data(try await storeWork.run { try views.job(id) }))
-        }
-        router.post("/api/jobs/{job}/retry") { _, context in
-            let id = try GraticuleService.job(context)
-            try needsWriting()
-            let isBack = try await writeWork.run { try queue.retry(id) }
-            guard isBack else { throw HTTPError(.conflict, message: "the job has not ended, or nothing of it is left") }
-            return withoutPaths(JSONBody.data(try await storeWork.run { try views.job(id) }))
-        }
-        router.get("/api/jobs/{job}/events") { request, context in
-            let id = try GraticuleService.job(context)
-            let events = try await writeWork.run { try queue.events(of: id) }
-            return Response(
-                status: .ok, headers: [.contentType: "text/event-stream", .cacheControl: "no-store"],
-                body: ResponseBody { writer in
-                    let encoder = JSONEncoder()
-                    encoder.keyEncodingStrategy = .convertToSnakeCase
-                    encoder.outputFormatting = [.withoutEscapingSlashes]
-                    // It ends with the job, with the client, and when the service is asked to end.
-                    try? await request.body.consumeWithCancellationOnInboundClose { _ in
-                        for await event in events.cancelOnGracefulShutdown() {
-                            let json = withoutPaths(
-                                text: String(decoding: try encoder.encode(JobEvent(event)), as: UTF8.self))
-                            try await writer.write(ByteBuffer(string: "data: \(json)\n\n"))
-                        }
+        return JSONBody.response(job, status: .created)
+    }
+
+    private func cancelJob(_ context: Context) async throws -> Response {
+        let id = try GraticuleService.job(context)
+        try needsWriting()
+        let wasOpen = try await writeWork.run { try queue.cancel(id) }
+        guard wasOpen else { throw HTTPError(.conflict, message: "the job has ended already") }
+        return withoutPaths(JSONBody.data(try await storeWork.run { try views.job(id) }))
+    }
+
+    private func retryJob(_ context: Context) async throws -> Response {
+        let id = try GraticuleService.job(context)
+        try needsWriting()
+        let isBack = try await writeWork.run { try queue.retry(id) }
+        guard isBack else { throw HTTPError(.conflict, message: "the job has not ended, or nothing of it is left") }
+        return withoutPaths(JSONBody.data(try await storeWork.run { try views.job(id) }))
+    }
+
+    private func jobEvents(_ request: Request, _ context: Context) async throws -> Response {
+        let id = try GraticuleService.job(context)
+        let events = try await writeWork.run { try queue.events(of: id) }
+        return Response(
+            status: .ok, headers: [.contentType: "text/event-stream", .cacheControl: "no-store"],
+            body: ResponseBody { writer in
+                let encoder = JSONEncoder()
+                encoder.keyEncodingStrategy = .convertToSnakeCase
+                encoder.outputFormatting = [.withoutEscapingSlashes]
+                // It ends with the job, with the client, and when the service is asked to end.
+                try? await request.body.consumeWithCancellationOnInboundClose { _ in
+                    for await event in events.cancelOnGracefulShutdown() {
+                        let json = withoutPaths(
+                            text: String(decoding: try encoder.encode(JobEvent(event)), as: UTF8.self))
+                        try await writer.write(ByteBuffer(string: "data: \(json)\n\n"))
                     }
-                    try await writer.finish(nil)
-                })
-        }
+                }
+                try await writer.finish(nil)
+            })
     }
 
     private static func job(_ context: Context) throws -> Int64 {

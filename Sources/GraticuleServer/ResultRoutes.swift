@@ -88,100 +88,114 @@ extension GraticuleService {
     }
 
     func addResults(to router: Router<Context>) {
-        router.get("/api/slides") { _, _ in
-            let (entries, runs) = try await storeWork.run { (library.entries, try views.runs()) }
-            // Slides are not opened for a list: their results are found by place, and by name where it is one slide's alone.
-            let byPath = Dictionary(grouping: runs.filter { !$0.isReplaced }, by: \.path)
-            let byName = Dictionary(grouping: runs.filter { !$0.isReplaced }, by: \.slide)
-            var shown = Set<Int64>()
-            var items = entries.map { entry in
-                let sole = entry.file.sharesName ? nil : byName[entry.name]
-                let own = byPath[entry.url.path] ?? sole.flatMap { Set($0.map(\.identity)).count == 1 ? $0 : nil } ?? []
-                shown.formUnion(own.map(\.id))
-                return SlideItem(id: entry.id, name: entry.file.title, runs: own.map(Run.init))
+        router.get("/api/slides") { _, _ in try await slides() }
+        router.get("/api/slides/{id}") { _, context in try await slide(context) }
+        router.get("/api/slides/{id}/cells") { try await cells($0, $1) }
+        router.get("/api/slides/{id}/regions") { try await regions($0, $1) }
+        router.get("/api/slides/{id}/histogram") { try await histogram($0, $1) }
+        router.get("/api/models") { _, _ in try await models() }
+        router.get("/api/evaluations") { _, _ in try await evaluations() }
+    }
+
+    private func slides() async throws -> Response {
+        let (entries, runs) = try await storeWork.run { (library.entries, try views.runs()) }
+        // Slides are not opened for a list: their results are found by place, and by name where it is one slide's alone.
+        let byPath = Dictionary(grouping: runs.filter { !$0.isReplaced }, by: \.path)
+        let byName = Dictionary(grouping: runs.filter { !$0.isReplaced }, by: \.slide)
+        var shown = Set<Int64>()
+        var items = entries.map { entry in
+            let sole = entry.file.sharesName ? nil : byName[entry.name]
+            let own = byPath[entry.url.path] ?? sole.flatMap { Set($0.map(\.identity)).count == 1 ? $0 : nil } ?? []
+            shown.formUnion(own.map(\.id))
+            return SlideItem(id: entry.id, name: entry.file.title, runs: own.map(Run.init))
+        }
+        // Results whose slides are elsewhere, or were replaced, are listed too, without a picture.
+        let rest = Dictionary(grouping: runs.filter { !shown.contains($0.id) }) { "\($0.slide)\n\($0.identity)" }
+        items += rest.sorted { $0.key < $1.key }.map { _, runs in
+            SlideItem(
+                id: nil, name: runs[0].slide + (runs[0].isReplaced ? " (replaced since)" : ""),
+                runs: runs.map(Run.init))
+        }
+        return withoutPaths(JSONBody.data(items))
+    }
+
+    private func slide(_ context: Context) async throws -> Response {
+        let entry = try library.entry(id: try context.parameters.require("id"))
+        let open = try await tileWork.run(key: entry.id) { try library.opened(entry) }
+        let all = try await storeWork.run { try views.runs(ofSlide: entry.name) }
+        let (runs, notice) = GraticuleService.runs(all, of: entry, identity: open.identity)
+        // Descriptions and file names may hold a patient's name.
+        let harmless = open.slide.properties.filter { key, _ in
+            options.showsLabels
+                || (key.hasPrefix("openslide.") && key != "openslide.comment" && !key.contains("associated"))
+        }
+        return withoutPaths(
+            JSONBody.data(
+                SlideDetail(
+                    id: entry.id, name: entry.file.title, width: open.slide.width, height: open.slide.height,
+                    micronsPerPixel: open.scale?.micronsPerPixel ?? runs.first?.micronsPerPixel,
+                    objectivePower: open.slide.properties["openslide.objective-power"].flatMap(Double.init),
+                    levels: open.pyramid.levels.count, tileSize: open.pyramid.tileSize, properties: harmless,
+                    associatedImages: options.showsLabels ? open.slide.associatedImageNames : [],
+                    runs: runs.map(Run.init),
+                    notice: notice)))
+    }
+
+    private func cells(_ request: Request, _ context: Context) async throws -> Response {
+        let entry = try library.entry(id: try context.parameters.require("id"))
+        let run = try await run(of: entry, request)
+        let box = try GraticuleService.box(request)
+        let limit = try request.integer("limit", in: 1...20_000) ?? 5000
+        let least = try request.number("min_probability") ?? 0
+        let data = try await storeWork.run {
+            let tiles = try views.tiles(run: run.id, minX: box.minX, minY: box.minY, maxX: box.maxX, maxY: box.maxY)
+            // Tiles at the edge count in proportion to what the rectangle shows of them.
+            let expected = tiles.reduce(0.0) { $0 + Double($1.cells) * box.share(of: $1) }
+            guard expected <= 2 * Double(limit) else { return try CellFeatures.clusters(tiles) }
+            let cells = try views.cells(
+                run: run.id, minX: box.minX, minY: box.minY, maxX: box.maxX, maxY: box.maxY,
+                minProbability: least, limit: limit + 1)
+            // All or none: some cells of many would look like all of them.
+            return cells.count > limit ? try CellFeatures.clusters(tiles) : try CellFeatures.cells(cells)
+        }
+        return JSONBody.response(json: data)
+    }
+
+    private func regions(_ request: Request, _ context: Context) async throws -> Response {
+        let entry = try library.entry(id: try context.parameters.require("id"))
+        let run = try await run(of: entry, request)
+        let limit = try request.integer("limit", in: 1...200_000) ?? 50_000
+        let regions = try await storeWork.run { try views.regions(run: run.id, limit: limit) }
+        return JSONBody.response(regions)
+    }
+
+    private func histogram(_ request: Request, _ context: Context) async throws -> Response {
+        let entry = try library.entry(id: try context.parameters.require("id"))
+        let run = try await run(of: entry, request)
+        return JSONBody.response(try await storeWork.run { try views.cellsByProbability(run: run.id) })
+    }
+
+    private func models() async throws -> Response {
+        JSONBody.response(try await storeWork.run { try library.modelNames() })
+    }
+
+    private func evaluations() async throws -> Response {
+        let evaluations = try await storeWork.run {
+            try views.evaluations().prefix(50).map { overview in
+                let scores = try views.patchScores(evaluation: overview.id)
+                let truth = scores.map(\.isLymphocyte)
+                return Evaluation(
+                    overview: overview,
+                    roc: GraticuleService.points(
+                        ROCCurve(scores: scores.map(\.logOdds), isPositive: truth)),
+                    darknessRoc: GraticuleService.points(
+                        ROCCurve(scores: scores.map(\.darkness), isPositive: truth)),
+                    reliability: Reliability(
+                        probabilities: scores.map { 1 / (1 + exp(-$0.logOdds)) }, isPositive: truth
+                    ).bins)
             }
-            // Results whose slides are elsewhere, or were replaced, are listed too, without a picture.
-            let rest = Dictionary(grouping: runs.filter { !shown.contains($0.id) }) { "\($0.slide)\n\($0.identity)" }
-            items += rest.sorted { $0.key < $1.key }.map { _, runs in
-                SlideItem(
-                    id: nil, name: runs[0].slide + (runs[0].isReplaced ? " (replaced since)" : ""),
-                    runs: runs.map(Run.init))
-            }
-            return withoutPaths(JSONBody.data(items))
         }
-        router.get("/api/slides/{id}") { _, context in
-            let entry = try library.entry(id: try context.parameters.require("id"))
-            let open = try await tileWork.run(key: entry.id) { try library.opened(entry) }
-            let all = try await storeWork.run { try views.runs(ofSlide: entry.name) }
-            let (runs, notice) = GraticuleService.runs(all, of: entry, identity: open.identity)
-            // Descriptions and file names may hold a patient's name.
-            let harmless = open.slide.properties.filter { key, _ in
-                options.showsLabels
-                    || (key.hasPrefix("openslide.") && key != "openslide.comment" && !key.contains("associated"))
-            }
-            return withoutPaths(
-                JSONBody.data(
-                    SlideDetail(
-                        id: entry.id, name: entry.file.title, width: open.slide.width, height: open.slide.height,
-                        micronsPerPixel: open.scale?.micronsPerPixel ?? runs.first?.micronsPerPixel,
-                        objectivePower: open.slide.properties["openslide.objective-power"].flatMap(Double.init),
-                        levels: open.pyramid.levels.count, tileSize: open.pyramid.tileSize, properties: harmless,
-                        associatedImages: options.showsLabels ? open.slide.associatedImageNames : [],
-                        runs: runs.map(Run.init),
-                        notice: notice)))
-        }
-        router.get("/api/slides/{id}/cells") { request, context in
-            let entry = try library.entry(id: try context.parameters.require("id"))
-            let run = try await run(of: entry, request)
-            let box = try GraticuleService.box(request)
-            let limit = try request.integer("limit", in: 1...20_000) ?? 5000
-            let least = try request.number("min_probability") ?? 0
-            let data = try await storeWork.run {
-                let tiles = try views.tiles(run: run.id, minX: box.minX, minY: box.minY, maxX: box.maxX, maxY: box.maxY)
-                // Tiles at the edge count in proportion to what the rectangle shows of them.
-                let expected = tiles.reduce(0.0) { $0 + Double($1.cells) * box.share(of: $1) }
-                guard expected <= 2 * Double(limit) else { return try CellFeatures.clusters(tiles) }
-                let cells = try views.cells(
-                    run: run.id, minX: box.minX, minY: box.minY, maxX: box.maxX, maxY: box.maxY,
-                    minProbability: least, limit: limit + 1)
-                // All or none: some cells of many would look like all of them.
-                return cells.count > limit ? try CellFeatures.clusters(tiles) : try CellFeatures.cells(cells)
-            }
-            return JSONBody.response(json: data)
-        }
-        router.get("/api/slides/{id}/regions") { request, context in
-            let entry = try library.entry(id: try context.parameters.require("id"))
-            let run = try await run(of: entry, request)
-            let limit = try request.integer("limit", in: 1...200_000) ?? 50_000
-            let regions = try await storeWork.run { try views.regions(run: run.id, limit: limit) }
-            return JSONBody.response(regions)
-        }
-        router.get("/api/slides/{id}/histogram") { request, context in
-            let entry = try library.entry(id: try context.parameters.require("id"))
-            let run = try await run(of: entry, request)
-            return JSONBody.response(try await storeWork.run { try views.cellsByProbability(run: run.id) })
-        }
-        router.get("/api/models") { _, _ in
-            JSONBody.response(try await storeWork.run { try library.modelNames() })
-        }
-        router.get("/api/evaluations") { _, _ in
-            let evaluations = try await storeWork.run {
-                try views.evaluations().prefix(50).map { overview in
-                    let scores = try views.patchScores(evaluation: overview.id)
-                    let truth = scores.map(\.isLymphocyte)
-                    return Evaluation(
-                        overview: overview,
-                        roc: GraticuleService.points(
-                            ROCCurve(scores: scores.map(\.logOdds), isPositive: truth)),
-                        darknessRoc: GraticuleService.points(
-                            ROCCurve(scores: scores.map(\.darkness), isPositive: truth)),
-                        reliability: Reliability(
-                            probabilities: scores.map { 1 / (1 + exp(-$0.logOdds)) }, isPositive: truth
-                        ).bins)
-                }
-            }
-            return JSONBody.response(evaluations)
-        }
+        return JSONBody.response(evaluations)
     }
 
     private static func points(_ curve: ROCCurve) -> [[Double]] {

@@ -100,7 +100,14 @@ extension ResultStore {
             outcome.runs += 1
             outcome.cells += try copyRun(theirs, slide: slide, model: model, db)
         }
-        // What failed there and is done here, or anywhere by now, is no failure any more.
+        outcome.failed = try copyFailures(db)
+        return outcome
+    }
+
+    /// What failed there and is done here, or anywhere by now, is no failure any more.
+    ///
+    /// - Returns: what still is one, with its reason.
+    private static func copyFailures(_ db: Database) throws -> [String] {
         try db.execute(
             sql: """
                 INSERT OR REPLACE INTO main.failed_input SELECT * FROM other.failed_input;
@@ -108,13 +115,12 @@ extension ResultStore {
                     SELECT path FROM main.slide JOIN main.run ON run.slide_id = slide.id
                     WHERE run.status = 'done' AND slide.is_replaced = 0);
                 """)
-        outcome.failed = try Row.fetchAll(
+        return try Row.fetchAll(
             db,
             sql: """
                 SELECT file, reason FROM main.failed_input WHERE path IN (SELECT path FROM other.failed_input) ORDER BY file
                 """
         ).map { "\(try $0.get(0, as: String.self)): \(try $0.get(1, as: String.self))" }
-        return outcome
     }
 
     private static func copyRun(_ theirs: Int64, slide: Int64, model: Int64, _ db: Database) throws -> Int {

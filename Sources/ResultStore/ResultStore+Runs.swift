@@ -61,44 +61,8 @@ extension ResultStore {
         slide: SlideRecord, model: Int64, settings: RunSettings, regions: [RegionRecord], ground: GroundRecord? = nil
     ) throws(StoreError) -> RunState {
         try write { db in
-            // Where another slide lay before, its results are those of a file that is no more.
-            try db.execute(
-                sql: "UPDATE slide SET is_replaced = 1 WHERE path = ? AND identity <> ?",
-                arguments: [slide.path, slide.identity])
-            try db.execute(
-                sql: """
-                    INSERT INTO slide (name, file, path, identity, vendor, width, height, microns_per_pixel, scale_source,
-                        tissue_mm2, bounds_x, bounds_y)
-                    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-                    ON CONFLICT (identity, name, microns_per_pixel, scale_source) DO UPDATE SET file = excluded.file,
-                        path = excluded.path, tissue_mm2 = excluded.tissue_mm2, is_replaced = 0
-                    """,
-                arguments: [
-                    slide.name, URL(fileURLWithPath: slide.path).lastPathComponent, slide.path, slide.identity,
-                    slide.vendor, slide.width, slide.height, slide.micronsPerPixel, slide.scaleSource,
-                    slide.tissueSquareMillimeters, slide.boundsX, slide.boundsY,
-                ])
-            let slideID =
-                try Int64.fetchOne(
-                    db,
-                    sql: """
-                        SELECT id FROM slide WHERE identity = ? AND name = ? AND microns_per_pixel = ? AND scale_source = ?
-                        """, arguments: [slide.identity, slide.name, slide.micronsPerPixel, slide.scaleSource]) ?? 0
-            if let run = try Row.fetchOne(
-                db,
-                sql: """
-                    SELECT run.id, status, next_tile_row, frontier FROM run JOIN model ON model.id = model_id
-                    WHERE slide_id = ? AND settings = ?
-                        AND fingerprint = (SELECT fingerprint FROM model WHERE id = ?) ORDER BY model_id = ? DESC
-                    """, arguments: [slideID, settings.text, model, model])
-            {
-                let (id, status): (Int64, String) = (try run.get(0), try run.get(1))
-                if status == "failed" {
-                    try db.execute(
-                        sql: "UPDATE run SET status = 'running', message = NULL WHERE id = ?", arguments: [id])
-                }
-                return RunState(id: id, isDone: status == "done", nextTileRow: try run.get(2), frontier: try run.get(3))
-            }
+            let slideID = try ResultStore.storeSlide(slide, db)
+            if let begun = try ResultStore.begunRun(slideID, model: model, settings: settings.text, db) { return begun }
             try db.execute(
                 sql: """
                     INSERT INTO run (slide_id, model_id, settings, status, started_at, program_version, level0_per_pixel,
@@ -111,24 +75,73 @@ extension ResultStore {
                     slide.tissueSquareMillimeters,
                 ])
             let id = db.lastInsertedRowID
-            if let ground {
-                try db.execute(
-                    sql:
-                        "INSERT INTO run_ground (run_id, side, columns, rows, is_found, squares) VALUES (?, ?, ?, ?, ?, ?)",
-                    arguments: [id, ground.side, ground.columns, ground.rows, ground.isFound, ground.squares])
-            }
-            let insert = try db.makeStatement(
-                sql: """
-                    INSERT INTO region (run_id, ordinal, level0_x, level0_y, level0_side, probability, class, prior_mean,
-                        prior_deviation) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-                    """)
-            for (ordinal, region) in regions.enumerated() {
-                try insert.execute(arguments: [
-                    id, ordinal, region.level0X, region.level0Y, region.level0Side, region.probability,
-                    region.coarseClass, region.priorMean, region.priorDeviation,
-                ])
-            }
+            try ResultStore.storeSurroundings(of: id, regions: regions, ground: ground, db)
             return RunState(id: id, isDone: false, nextTileRow: 0, frontier: nil)
+        }
+    }
+
+    /// - Returns: the slide's row.
+    private static func storeSlide(_ slide: SlideRecord, _ db: Database) throws -> Int64 {
+        // Where another slide lay before, its results are those of a file that is no more.
+        try db.execute(
+            sql: "UPDATE slide SET is_replaced = 1 WHERE path = ? AND identity <> ?",
+            arguments: [slide.path, slide.identity])
+        try db.execute(
+            sql: """
+                INSERT INTO slide (name, file, path, identity, vendor, width, height, microns_per_pixel, scale_source,
+                    tissue_mm2, bounds_x, bounds_y)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                ON CONFLICT (identity, name, microns_per_pixel, scale_source) DO UPDATE SET file = excluded.file,
+                    path = excluded.path, tissue_mm2 = excluded.tissue_mm2, is_replaced = 0
+                """,
+            arguments: [
+                slide.name, URL(fileURLWithPath: slide.path).lastPathComponent, slide.path, slide.identity,
+                slide.vendor, slide.width, slide.height, slide.micronsPerPixel, slide.scaleSource,
+                slide.tissueSquareMillimeters, slide.boundsX, slide.boundsY,
+            ])
+        return try Int64.fetchOne(
+            db,
+            sql: "SELECT id FROM slide WHERE identity = ? AND name = ? AND microns_per_pixel = ? AND scale_source = ?",
+            arguments: [slide.identity, slide.name, slide.micronsPerPixel, slide.scaleSource]) ?? 0
+    }
+
+    /// The run of a slide with a model of the same weights and these settings; one that failed goes on.
+    private static func begunRun(_ slide: Int64, model: Int64, settings: String, _ db: Database) throws -> RunState? {
+        let found = try Row.fetchOne(
+            db,
+            sql: """
+                SELECT run.id, status, next_tile_row, frontier FROM run JOIN model ON model.id = model_id
+                WHERE slide_id = ? AND settings = ?
+                    AND fingerprint = (SELECT fingerprint FROM model WHERE id = ?) ORDER BY model_id = ? DESC
+                """, arguments: [slide, settings, model, model])
+        guard let run = found else { return nil }
+        let (id, status): (Int64, String) = (try run.get(0), try run.get(1))
+        if status == "failed" {
+            try db.execute(sql: "UPDATE run SET status = 'running', message = NULL WHERE id = ?", arguments: [id])
+        }
+        return RunState(id: id, isDone: status == "done", nextTileRow: try run.get(2), frontier: try run.get(3))
+    }
+
+    /// Where a run looks, and the coarse regions that it is compared with.
+    private static func storeSurroundings(
+        of run: Int64, regions: [RegionRecord], ground: GroundRecord?, _ db: Database
+    ) throws {
+        if let ground {
+            try db.execute(
+                sql:
+                    "INSERT INTO run_ground (run_id, side, columns, rows, is_found, squares) VALUES (?, ?, ?, ?, ?, ?)",
+                arguments: [run, ground.side, ground.columns, ground.rows, ground.isFound, ground.squares])
+        }
+        let insert = try db.makeStatement(
+            sql: """
+                INSERT INTO region (run_id, ordinal, level0_x, level0_y, level0_side, probability, class, prior_mean,
+                    prior_deviation) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+                """)
+        for (ordinal, region) in regions.enumerated() {
+            try insert.execute(arguments: [
+                run, ordinal, region.level0X, region.level0Y, region.level0Side, region.probability,
+                region.coarseClass, region.priorMean, region.priorDeviation,
+            ])
         }
     }
 

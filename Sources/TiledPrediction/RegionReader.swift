@@ -11,7 +11,7 @@ public struct RegionRequest: Hashable, Sendable {
     }
 }
 
-/// An image as a network wants it, read rectangle by rectangle. Each application brings its own: slides, maps, crops.
+/// An image as a network wants it, read rectangle by rectangle. Each application brings its own.
 public protocol RegionReader: Sendable {
     /// What the application keeps of a tile's pixels beside what the network finds.
     associatedtype Detail: Sendable

@@ -74,7 +74,7 @@ struct SegmentCommand: ParsableCommand {
         }
         if all.isEmpty, let first = missing.first { throw first }
         let part = shard.flatMap { Shard($0) }
-        if part == nil { try Shard.refuseGuessing(slides: all.count) }
+        if part == nil { try Shard.refuseGuessing(inputs: all.count, noun: "slides") }
         let files = part?.part(of: all) ?? all
         if let part { Console.note("part \(part.number) of \(part.count): \(files.count) of \(all.count) slides") }
         guard let engine = InferenceEngine(named: precision) else { return }
@@ -88,17 +88,7 @@ struct SegmentCommand: ParsableCommand {
             + [model, heatmaps, TissueSource(tissue) == .automatic || tissue == "none" ? nil : tissue].compactMap { $0 }
             .map { URL(fileURLWithPath: $0) }
         try OutputGuard.check(URL(fileURLWithPath: results), inputs: inputs, isResults: true)
-        let store = try ResultStore(URL(fileURLWithPath: results))
-        var settings = SegmentationSettings()
-        settings.threshold = threshold ?? loaded.threshold
-        settings.tileSide = tile
-        settings.leastArea = leastArea
-        settings.splitDepth = splitDepth
-        settings.tissue = TissueSource(tissue)
-        var segmenter = SlideSegmenter(model: loaded, store: store, settings: settings)
-        segmenter.logger = Console.logger
-        segmenter.givenScale = mpp
-        segmenter.heatmaps = heatmaps.map { URL(fileURLWithPath: $0) }
+        var segmenter = try segmenter(with: loaded)
         let workers = max(1, min(workers, files.count))
         segmenter.threads = max(1, (threads ?? TorchRuntime.availableProcessors()) / workers)
         // Tiles are computed side by side, so each operation of libtorch keeps to its thread.
@@ -128,6 +118,21 @@ struct SegmentCommand: ParsableCommand {
             throw ExitCode(3)
         }
         if let signal = signals.received { throw ExitCode(128 + signal) }
+    }
+
+    private func segmenter(with loaded: SegmentationModel) throws -> SlideSegmenter {
+        let store = try ResultStore(URL(fileURLWithPath: results))
+        var settings = SegmentationSettings()
+        settings.threshold = threshold ?? loaded.threshold
+        settings.tileSide = tile
+        settings.leastArea = leastArea
+        settings.splitDepth = splitDepth
+        settings.tissue = TissueSource(tissue)
+        var segmenter = SlideSegmenter(model: loaded, store: store, settings: settings)
+        segmenter.logger = Console.logger
+        segmenter.givenScale = mpp
+        segmenter.heatmaps = heatmaps.map { URL(fileURLWithPath: $0) }
+        return segmenter
     }
 }
 

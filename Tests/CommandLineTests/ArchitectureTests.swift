@@ -61,6 +61,18 @@ struct ArchitectureTests {
         }
     }
 
+    /// What is general serves every application: it speaks of none.
+    @Test(arguments: [
+        "Failures", "LabelSuperResolution", "Baselines", "CoarseTraining", "TiledPrediction", "BatchWork",
+    ]) func whatIsGeneralKnowsNoDomain(target: String) throws {
+        let words = /(?i)lymphocyt|\bstain|\bslides?\b|darkness|ha?ematoxylin|tissue|\bnucle(us|i)\b|heatmap/
+        for file in try files(target) {
+            let text = try String(contentsOf: file, encoding: .utf8)
+            let found = text.firstMatch(of: words).map { String($0.0) }
+            #expect(found == nil, "\(file.lastPathComponent) speaks of \(found ?? "")")
+        }
+    }
+
     /// A target without its floor would go unchecked.
     @Test func everyTargetHasItsFloor() throws {
         let sources = TestFolders.root.appendingPathComponent("Sources")

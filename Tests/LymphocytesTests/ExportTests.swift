@@ -127,9 +127,9 @@ import WholeSlide
 
     @Test func aPartIsNeverGuessedFromWhatWasSubmitted() throws {
         let array = ["SLURM_ARRAY_TASK_ID": "3", "SLURM_ARRAY_TASK_COUNT": "4", "SLURM_ARRAY_TASK_MAX": "4"]
-        #expect(throws: InputError.self) { try Shard.refuseGuessing(slides: 8, environment: array) }
+        #expect(throws: InputError.self) { try Shard.refuseGuessing(inputs: 8, noun: "slides", environment: array) }
         // A task with a slide of its own has no part, and so has what is no task.
-        try Shard.refuseGuessing(slides: 1, environment: array)
-        try Shard.refuseGuessing(slides: 8, environment: [:])
+        try Shard.refuseGuessing(inputs: 1, noun: "slides", environment: array)
+        try Shard.refuseGuessing(inputs: 8, noun: "slides", environment: [:])
     }
 }

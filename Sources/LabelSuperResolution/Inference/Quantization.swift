@@ -10,7 +10,7 @@ public enum InferencePrecision: String, Codable, Sendable, CaseIterable {
 }
 
 /// How a network's numbers become bytes: the largest value of each input channel and after each convolution, found on the
-/// held-out regions of the training slides and on black blots, and how far the result is from that in 32 bits.
+/// held-out blocks and on input as far from the usual as there can be, and how far the result is from that in 32 bits.
 public struct Quantization: Codable, Equatable, Sendable {
     /// The largest magnitude of each input channel.
     var inputLimits: [Float]

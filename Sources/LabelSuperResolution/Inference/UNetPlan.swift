@@ -47,54 +47,17 @@ final class UNetPlan: InferencePlan {
         self.width = width
         let shape = network.architecture
         let isBytes = quantization != nil
-        let element: Convolution.Element = isBytes ? .byte : .float
-        self.element = element
+        element = isBytes ? .byte : .float
         let size = isBytes ? 1 : 4
         let (rows, columns) = (height / shape.stride, width / shape.stride)
         func pixels(_ level: Int) -> Int { (rows >> level) * (columns >> level) }
-
-        var limits = (quantization?.limits ?? [])[...]
         inputFactors = quantization.map { $0.inputLimits.map { 127 / $0 } }
-        let inputScales = quantization.map { found in
-            found.inputLimits.flatMap { [Float](repeating: $0 / 127, count: shape.stride * shape.stride) }
-        }
-        /// Makes a stage's steps; `scales` (real value of a byte's step, by input channel) becomes those of its output.
-        func steps(
-            _ layers: [FoldedUNet.Layer], level: Int, scales: inout [Float]?, isFirst: Bool
-        ) throws -> [Step] {
-            try layers.enumerated().map { index, layer in
-                let output = isBytes ? (limits.popFirst() ?? 1) / 255 : 1
-                let values = scales.map { UNetPlan.quantized(layer, inputScales: $0, outputScale: output) }
-                let convolution = try Convolution(
-                    kernel: 3, inputChannels: layer.inputChannels, outputChannels: layer.outputChannels,
-                    height: rows >> level, width: columns >> level,
-                    input: isBytes ? (isFirst && index == 0 ? .signedByte : .byte) : .float, output: element,
-                    weights: values?.weights ?? layer.weights, bias: values?.bias ?? layer.bias,
-                    scales: values?.scales)
-                if isBytes { scales = [Float](repeating: output, count: layer.outputChannels) }
-                return Step(convolution: convolution, outputChannels: layer.outputChannels)
-            }
-        }
-        var scales = inputScales
-        var keptScales: [[Float]?] = []
-        var stagesDown: [[Step]] = []
-        for (level, layers) in network.down.enumerated() {
-            stagesDown.append(try steps(layers, level: level, scales: &scales, isFirst: level == 0))
-            keptScales.append(scales)
-        }
-        // Limits are listed with level 0 first, but the way up begins at the deepest.
-        let perStage = shape.convolutionsPerLevel
-        let upLimits = Array(limits)
-        var stagesUp = [[Step]](repeating: [], count: network.up.count)
-        for level in network.up.indices.reversed() {
-            limits = upLimits.dropFirst(level * perStage).prefix(perStage)
-            var joinedScales = scales.map { $0 + (keptScales[level] ?? []) }
-            stagesUp[level] = try steps(network.up[level], level: level, scales: &joinedScales, isFirst: false)
-            scales = joinedScales
-        }
+        var builder = StageBuilder(network: network, rows: rows, columns: columns, quantization: quantization)
+        let stagesDown = try builder.stagesDown()
+        let stagesUp = try builder.stagesUp()
         down = stagesDown
         up = stagesUp
-
+        let scales = builder.scales
         head = UNetHead(network, height: height, width: width, channelScales: scales)
         let widths = shape.widths
         input = PixelBuffer(byteCount: pixels(0) * shape.inputChannels * shape.stride * shape.stride * size)
@@ -110,6 +73,69 @@ final class UNetPlan: InferencePlan {
             byteCount: max(
                 head.scratchBytes, shape.inputChannels * shape.stride * width,
                 (stagesDown + stagesUp).joined().map(\.convolution.scratchBytes).max() ?? 0))
+    }
+
+    /// Makes the convolutions of the stages, the way down first, and follows what a byte's step stands for.
+    private struct StageBuilder {
+        let network: FoldedUNet
+        /// Of level 0.
+        let rows: Int
+        let columns: Int
+        let isBytes: Bool
+        /// Of the convolutions that are still to be made.
+        private var limits: ArraySlice<Float>
+        /// The real value of a byte's step, by channel of what was made last; nil for 32 bits.
+        private(set) var scales: [Float]?
+        private var keptScales: [[Float]?] = []
+
+        init(network: FoldedUNet, rows: Int, columns: Int, quantization: Quantization?) {
+            self.network = network
+            self.rows = rows
+            self.columns = columns
+            isBytes = quantization != nil
+            limits = (quantization?.limits ?? [])[...]
+            let stride = network.architecture.stride
+            scales = quantization.map { found in
+                found.inputLimits.flatMap { [Float](repeating: $0 / 127, count: stride * stride) }
+            }
+        }
+
+        mutating func stagesDown() throws -> [[Step]] {
+            try network.down.enumerated().map { level, layers in
+                let stage = try steps(layers, level: level, isFirst: level == 0)
+                keptScales.append(scales)
+                return stage
+            }
+        }
+
+        /// Limits are listed with level 0 first, but the way up begins at the deepest.
+        mutating func stagesUp() throws -> [[Step]] {
+            let perStage = network.architecture.convolutionsPerLevel
+            let upLimits = Array(limits)
+            var stages = [[Step]](repeating: [], count: network.up.count)
+            for level in network.up.indices.reversed() {
+                limits = upLimits.dropFirst(level * perStage).prefix(perStage)
+                scales = scales.map { $0 + (keptScales[level] ?? []) }
+                stages[level] = try steps(network.up[level], level: level, isFirst: false)
+            }
+            return stages
+        }
+
+        private mutating func steps(_ layers: [FoldedUNet.Layer], level: Int, isFirst: Bool) throws -> [Step] {
+            try layers.enumerated().map { index, layer in
+                let output = isBytes ? (limits.popFirst() ?? 1) / 255 : 1
+                let values = scales.map { UNetPlan.quantized(layer, inputScales: $0, outputScale: output) }
+                let convolution = try Convolution(
+                    kernel: 3, inputChannels: layer.inputChannels, outputChannels: layer.outputChannels,
+                    height: rows >> level, width: columns >> level,
+                    input: isBytes ? (isFirst && index == 0 ? .signedByte : .byte) : .float,
+                    output: isBytes ? .byte : .float,
+                    weights: values?.weights ?? layer.weights, bias: values?.bias ?? layer.bias,
+                    scales: values?.scales)
+                if isBytes { scales = [Float](repeating: output, count: layer.outputChannels) }
+                return Step(convolution: convolution, outputChannels: layer.outputChannels)
+            }
+        }
     }
 
     /// Weights as whole numbers, so that (Σ w·x + bias) · scale is the output in its bytes' steps.

@@ -129,7 +129,7 @@ extension LabelPriors {
     }
 
     /// The curve used where nothing was counted: from 0 to 40 % over ten classes (paper §3.2), growing with the square of
-    /// the probability, since a region is called infiltrated long before lymphocytes fill it.
+    /// the probability, since a block is named after a label long before the label fills it.
     public static func defaultCurve(label: String, classCount: Int) throws(MethodError) -> LabelPriors {
         let means = (0..<classCount).map { index in
             let probability = (Double(index) + 0.5) / Double(classCount)

@@ -3,8 +3,7 @@ public import Torch
 
 /// What one input channel alone says of the last label: a fixed term of its log-odds, on which the network builds.
 ///
-/// For lymphocytes it is darkness: of all nuclei theirs hold the most haematoxylin. Coarse labels leave open which pixels of
-/// a block bear the label, and a network that starts from nothing fills that in with the texture of the fields it saw.
+/// Coarse labels leave open which pixels of a block bear the label, and a network that starts from nothing fills that in with the texture of the fields it saw.
 public struct ChannelPrior: Codable, Equatable, Sendable {
     /// The input channel.
     public var channel: Int

@@ -4,7 +4,7 @@ public struct CrossValidation: Sendable {
     public let folds: [Int]
     public let count: Int
 
-    /// - Parameter groups: samples of one group share tissue, and stay in one fold; empty for each sample by itself, as are
+    /// - Parameter groups: samples of one group are neighbours, and stay in one fold; empty for each sample by itself, as are
     ///   fewer groups than folds.
     public init(isPositive: [Bool], groups: [String] = [], folds count: Int, seed: UInt64) {
         var generator = SeededGenerator(seed: seed)

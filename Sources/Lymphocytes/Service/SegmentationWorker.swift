@@ -34,6 +34,8 @@ public struct SegmentationWorker: JobWorker {
     public typealias Store = ResultStore
     public typealias Report = SlideSegmenter.Progress
 
+    public static let itemNoun = "slide"
+
     public let store: ResultStore
     /// Where a job's names lead.
     public var slide: @Sendable (_ name: String) -> SlideFile?

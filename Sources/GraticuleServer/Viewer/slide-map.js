@@ -1,0 +1,129 @@
+// The map of a slide: its tiles, scale, overview, the place under the pointer, and the view in the address bar.
+import { h, whole } from "/viewer/common.js";
+import * as L from "/viewer/leaflet.esm.js";
+
+/** Level-0 pixels as Leaflet's places. */
+export const at = (x, y) => L.latLng(y, x);
+export const rectangle = (x, y, width, height) => L.latLngBounds(at(x, y), at(x + width, y + height));
+export const pointAt = ([x, y]) => at(x, y);
+
+/** Left, top, right and bottom. The y axis points down, so Leaflet's north is the lower number only after sorting. */
+export function sides(bounds) {
+  const [top, bottom] = [bounds.getNorth(), bounds.getSouth()].sort((a, b) => a - b);
+  return [bounds.getWest(), top, bounds.getEast(), bottom];
+}
+
+/** Level-0 pixels as coordinates: x right, y down. At zoom z the screen shows DeepZoom level z. */
+function coordinates(last) {
+  return L.extend({}, L.CRS.Simple, {
+    transformation: new L.Transformation(1, 0, 1, 0), infinite: true,
+    scale: (zoom) => 2 ** (zoom - last), zoom: (scale) => Math.log2(scale) + last,
+  });
+}
+
+/** DeepZoom tiles; those at the right and lower edge are smaller than the others. */
+export const DeepZoomLayer = L.GridLayer.extend({
+  initialize(url, options) {
+    this.url = url;
+    L.GridLayer.prototype.initialize.call(this, options);
+  },
+  createTile({ x, y, z }, done) {
+    const tile = L.DomUtil.create("div", "tile");
+    const image = L.DomUtil.create("img", "", tile);
+    const factor = this.getTileSize().x / this.options.nativeSize;
+    image.alt = "";
+    image.onload = () => {
+      image.style.width = `${image.naturalWidth * factor}px`;
+      done(null, tile);
+    };
+    image.onerror = () => done(new Error("tile"), tile);
+    image.src = this.url(z, x, y);
+    return tile;
+  },
+});
+
+function makeMap(last, bounds) {
+  const map = L.map("map", {
+    crs: coordinates(last), minZoom: Math.max(0, last - 12), maxZoom: last + 3, zoomSnap: 0.5, zoomDelta: 1, wheelPxPerZoomLevel: 90,
+    attributionControl: false, zoomControl: true, preferCanvas: true, maxBounds: bounds.pad(0.6),
+  });
+  map.on("zoomend", () => map.getContainer().classList.toggle("sharp", map.getZoom() > last));
+  return map;
+}
+
+/** The longest of 1, 2, 5, 10 … µm that is at most 130 px, and the magnification. */
+function addScale(slide, map) {
+  const scale = document.getElementById("scale");
+  const line = h("div", { class: "barline" });
+  const text = h("span");
+  scale.append(line, text);
+  map.on("zoom zoomend", () => {
+    const perPixel = (slide.microns_per_pixel ?? 0) / map.options.crs.scale(map.getZoom());
+    scale.classList.toggle("hidden", !perPixel);
+    if (!perPixel) return;
+    const most = 130 * perPixel;
+    const base = 10 ** Math.floor(Math.log10(most));
+    const length = [5, 2, 1].map((factor) => factor * base).find((value) => value <= most) ?? base;
+    line.style.width = `${length / perPixel}px`;
+    const magnification = 10 / perPixel;
+    text.textContent = `${length >= 1000 ? `${length / 1000} mm` : `${length} µm`} · `
+      + `${magnification >= 1 ? magnification.toFixed(magnification < 10 ? 1 : 0) : magnification.toPrecision(2)}×`;
+  });
+}
+
+/** The whole slide with a frame around what is on the map; a click goes there. */
+function addOverview(slide, map) {
+  const thumbnail = h("img", { src: `/slides/${slide.id}/thumbnail.jpeg`, alt: "Overview" });
+  const frame = h("div", { class: "frame" });
+  const overview = document.getElementById("minimap");
+  overview.append(thumbnail, frame);
+  const draw = () => {
+    const [perX, perY] = [thumbnail.clientWidth / slide.width, thumbnail.clientHeight / slide.height];
+    const clamp = (value, most) => Math.max(0, Math.min(most, value));
+    const [left, top, right, bottom] = sides(map.getBounds()).map((value, i) => clamp(value, i % 2 ? slide.height : slide.width));
+    // 4 px: the padding of the overview.
+    frame.style.left = `${4 + left * perX}px`;
+    frame.style.top = `${4 + top * perY}px`;
+    frame.style.width = `${(right - left) * perX}px`;
+    frame.style.height = `${(bottom - top) * perY}px`;
+  };
+  thumbnail.addEventListener("load", draw);
+  map.on("move zoomend", draw);
+  overview.addEventListener("click", (event) => {
+    const box = thumbnail.getBoundingClientRect();
+    map.panTo(at(((event.clientX - box.left) / box.width) * slide.width, ((event.clientY - box.top) / box.height) * slide.height));
+  });
+}
+
+/** Writes the view into the address bar, so that it can be sent to a colleague. */
+function writeAddress({ layers, shown }, map) {
+  const centre = map.getCenter();
+  const on = Object.keys(layers).filter((name) => layers[name][0]).join("+");
+  const runs = shown.map((run) => run?.run.id ?? "").join("+");
+  history.replaceState(null, "", `?runs=${runs}&layers=${on}#${centre.lng.toFixed(1)},${centre.lat.toFixed(1)},${map.getZoom()}`);
+}
+
+export function createMap(state) {
+  const { slide } = state;
+  const last = slide.levels - 1;
+  const bounds = rectangle(0, 0, slide.width, slide.height);
+  const map = makeMap(last, bounds);
+  const tileOptions = {
+    tileSize: slide.tile_size, nativeSize: slide.tile_size, maxNativeZoom: last, minNativeZoom: 0, maxZoom: last + 3,
+    bounds, keepBuffer: 3, noWrap: true,
+  };
+  new DeepZoomLayer((z, x, y) => `/slides/${slide.id}_files/${z}/${x}_${y}.jpeg`, tileOptions).addTo(map);
+  addScale(slide, map);
+  addOverview(slide, map);
+  const where = document.getElementById("where");
+  const notice = (text) => { where.textContent = text; };
+  const link = () => writeAddress(state, map);
+  map.on("mousemove", ({ latlng }) => notice(`x ${whole(latlng.lng)}  y ${whole(latlng.lat)}`));
+  map.on("moveend", link);
+  /** The view of the address, or the whole slide. */
+  function begin() {
+    const [x, y, zoom] = location.hash.slice(1).split(",").map(Number);
+    if ([x, y, zoom].every(Number.isFinite)) map.setView(at(x, y), zoom); else map.fitBounds(bounds);
+  }
+  return { map, last, bounds, tileOptions, notice, link, begin };
+}

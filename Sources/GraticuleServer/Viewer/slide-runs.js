@@ -1,0 +1,105 @@
+// The runs of a slide: which is shown, which is compared with it by a swipe, and from which probability on a cell counts.
+import { h, whole } from "/viewer/common.js";
+import { paneNames, RunView } from "/viewer/slide-layers.js";
+
+/** The slider recounts at once, from the run's histogram. */
+function createThreshold(state) {
+  const count = h("div", { class: "big", id: "count" });
+  const text = h("span", { class: "number small" }, "0.00");
+  const slider = h("input", { type: "range", min: 0, max: 1, step: 0.01, value: 0, id: "threshold", "aria-label": "Least probability" });
+  function recount() {
+    const [view] = state.shown;
+    if (!view?.histogram) return;
+    const cells = view.histogram[Math.round(state.threshold * 100)];
+    const tissue = view.run.tissue_square_millimeters;
+    count.replaceChildren(whole(cells), h("span", { class: "muted small" }, ` lymphocytes${tissue ? `, ${whole(cells / tissue)} per mm²` : ""}`));
+  }
+  slider.addEventListener("input", () => {
+    state.threshold = Number(slider.value);
+    text.textContent = state.threshold.toFixed(2);
+    recount();
+    for (const view of state.shown) view?.restyle();
+  });
+  return { count, text, slider, recount };
+}
+
+/** Swipe: the first run left of the bar, the second right of it. Returns what to call when the runs change. */
+function createSwipe(state, map) {
+  const swipe = document.getElementById("swipe");
+  const stage = document.querySelector(".stage");
+  const isComparing = () => state.shown.every((view) => view !== null);
+  let split = 0.5;
+  function clip() {
+    const size = map.getSize();
+    swipe.style.left = `${split * size.x}px`;
+    const [nw, se] = [map.containerPointToLayerPoint([0, 0]), map.containerPointToLayerPoint(size)];
+    const middle = nw.x + split * size.x;
+    for (const [i, name] of paneNames.entries()) {
+      const [from, to] = i === 0 ? [nw.x, middle] : [middle, se.x];
+      const rect = isComparing() ? `rect(${nw.y}px, ${to}px, ${se.y}px, ${from}px)` : "";
+      for (const pane of [name, `${name}-overlay`]) map.getPane(pane).style.clip = rect;
+    }
+  }
+  function moveTo(share) {
+    split = Math.max(0.02, Math.min(0.98, share));
+    clip();
+  }
+  map.on("move zoom resize", clip);
+  swipe.addEventListener("pointerdown", (event) => {
+    swipe.setPointerCapture(event.pointerId);
+    const move = (next) => moveTo((next.clientX - stage.getBoundingClientRect().left) / stage.clientWidth);
+    swipe.addEventListener("pointermove", move);
+    swipe.addEventListener("pointerup", () => swipe.removeEventListener("pointermove", move), { once: true });
+  });
+  swipe.addEventListener("keydown", (event) => {
+    const step = { ArrowLeft: -0.02, ArrowRight: 0.02 }[event.key];
+    // The map must not move as well.
+    if (step) { moveTo(split + step); event.stopPropagation(); }
+  });
+  return () => {
+    swipe.classList.toggle("hidden", !isComparing());
+    clip();
+  };
+}
+
+function runOption(run) {
+  return h("option", { value: run.id }, `${run.model} · run ${run.id}${run.status === "done" ? "" : ` (${run.status})`}`);
+}
+
+/** `firstChanged` is called when another run, or none, is the first. */
+export function createRuns(state, view, firstChanged) {
+  const { slide, shown } = state;
+  const showSwipe = createSwipe(state, view.map);
+
+  async function choose(index, runID) {
+    shown[index]?.remove();
+    shown[index] = null;
+    const run = slide.runs.find((candidate) => candidate.id === runID);
+    if (run) {
+      const chosen = new RunView(state, view, run, index);
+      shown[index] = chosen;
+      try { await chosen.load(); } catch (error) { view.notice(error.message); }
+      // Another was chosen meanwhile.
+      if (shown[index] !== chosen) return;
+      chosen.show();
+    }
+    showSwipe();
+    if (index === 0) firstChanged();
+    view.link();
+  }
+
+  const choices = ["Run", "Compare with"].map((title, index) => {
+    const nothing = index === 1 ? h("option", { value: "" }, "nothing") : null;
+    return h("select", {
+      id: `run-${index}`, "aria-label": title, onchange: (event) => choose(index, Number(event.target.value) || null),
+    }, nothing, slide.runs.map(runOption));
+  });
+
+  /** The runs that the address names; without, the first one. */
+  async function begin([firstID, secondID]) {
+    const first = slide.runs.find((run) => run.id === firstID) ?? slide.runs[0];
+    if (first) { choices[0].value = first.id; await choose(0, first.id); }
+    if (secondID) { choices[1].value = secondID; await choose(1, secondID); }
+  }
+  return { choices, threshold: createThreshold(state), begin };
+}
