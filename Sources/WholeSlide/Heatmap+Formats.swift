@@ -3,7 +3,7 @@ public import Foundation
 internal import Raster
 
 extension Heatmap {
-    /// The layouts that are read (docs/method.md).
+    /// The layouts that are read (docs/guide.md).
     public enum Format: String, Sendable {
         case quip
         /// One pixel a region: red = probability, green = necrosis, blue = tissue.

@@ -27,7 +27,7 @@ public struct Heatmap: Sendable {
     public let level0Side: Double
     public let format: Format
 
-    /// Reads a quip text file (docs/method.md; centres) or a WSInfer table (D; top left corners), gzipped or not.
+    /// Reads a quip text file (centres) or a WSInfer table (top left corners), gzipped or not.
     ///
     /// - Throws: ``SlideError`` with file and line for anything that is no coarse label, probabilities that are not in
     ///   0 … 1 among it.
