@@ -1,5 +1,5 @@
-public import Failures
 internal import CSVM
+public import Failures
 public import LabelSuperResolution
 
 /// A binary support vector machine with a radial kernel, on libsvm. Features are scaled to mean 0 and deviation 1.

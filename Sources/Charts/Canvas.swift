@@ -1,5 +1,5 @@
-public import Failures
 internal import CCairo
+public import Failures
 public import Raster
 
 /// A drawing surface for charts and contact sheets, on cairo. Units are pixels, y down.

@@ -1,5 +1,5 @@
-public import Failures
 internal import COneDNN
+public import Failures
 
 /// The library behind this target: what it is and what it finds.
 public enum OneDNN {

@@ -1,5 +1,5 @@
-public import Failures
 internal import CZlib
+public import Failures
 public import Foundation
 
 /// A file that is written piece by piece, gzipped where its name ends in `.gz`, and is whole or absent: it has a temporary

@@ -1,5 +1,5 @@
-public import Failures
 internal import CTIFF
+public import Failures
 public import Foundation
 
 /// Writes a tiled BigTIFF pyramid of one byte a pixel, row by row, that OpenSlide, QuPath and tifffile open; its description

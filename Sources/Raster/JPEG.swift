@@ -1,5 +1,5 @@
-public import Failures
 internal import CTurboJPEG
+public import Failures
 public import Foundation
 
 /// Reads and writes JPEG through libjpeg-turbo.

@@ -12,7 +12,7 @@ public struct Orientation: Hashable, Sendable {
     public static let all: [Orientation] = (0..<8).map { Orientation(quarterTurns: $0 / 2, isFlipped: $0 % 2 == 1) }
 
     /// Where the pixel (`x`, `y`) of an image of the given size comes to lie.
-    public func moved(x: Int, y: Int, width: Int, height: Int) -> (x: Int, y: Int) {
+    @inlinable public func moved(x: Int, y: Int, width: Int, height: Int) -> (x: Int, y: Int) {
         let column = isFlipped ? width - 1 - x : x
         return switch quarterTurns {
         case 1: (height - 1 - y, column)
@@ -25,7 +25,10 @@ public struct Orientation: Hashable, Sendable {
 
 extension Plane {
     /// The plane laid down in another orientation.
-    public func turned(_ orientation: Orientation) -> Plane {
+    ///
+    /// Inlinable, as what else touches each pixel of a plane: other modules make it for their own elements, where the general one
+    /// would ask for the element's type at every pixel.
+    @inlinable public func turned(_ orientation: Orientation) -> Plane {
         var result = Plane(
             width: orientation.quarterTurns % 2 == 0 ? width : height,
             height: orientation.quarterTurns % 2 == 0 ? height : width, values: values)

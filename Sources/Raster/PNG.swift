@@ -1,5 +1,5 @@
-public import Failures
 internal import CPNG
+public import Failures
 public import Foundation
 
 /// Reads PNG files as numbers, and writes them through libpng's simplified interface.

@@ -4,14 +4,14 @@ public struct Plane<Element: Sendable>: Sendable {
     public let height: Int
     public var values: [Element]
 
-    public init(width: Int, height: Int, values: [Element]) {
+    @inlinable public init(width: Int, height: Int, values: [Element]) {
         precondition(values.count == width * height, "a plane has one value a pixel")
         self.width = width
         self.height = height
         self.values = values
     }
 
-    public init(width: Int, height: Int, repeating value: Element) {
+    @inlinable public init(width: Int, height: Int, repeating value: Element) {
         self.init(width: width, height: height, values: [Element](repeating: value, count: width * height))
     }
 
@@ -22,7 +22,7 @@ public struct Plane<Element: Sendable>: Sendable {
     }
 
     /// The part of `width` × `height` whose top left corner is at (`x`, `y`), which must lie inside.
-    public func cropped(x: Int, y: Int, width: Int, height: Int) -> Plane {
+    @inlinable public func cropped(x: Int, y: Int, width: Int, height: Int) -> Plane {
         var part: [Element] = []
         part.reserveCapacity(width * height)
         for row in y..<(y + height) {
@@ -31,7 +31,7 @@ public struct Plane<Element: Sendable>: Sendable {
         return Plane(width: width, height: height, values: part)
     }
 
-    public func map<Other: Sendable>(_ transform: (Element) throws -> Other) rethrows -> Plane<Other> {
+    @inlinable public func map<Other: Sendable>(_ transform: (Element) throws -> Other) rethrows -> Plane<Other> {
         Plane<Other>(width: width, height: height, values: try values.map(transform))
     }
 }

@@ -1,5 +1,5 @@
-internal import Failures
 internal import CTIFF
+internal import Failures
 public import Foundation
 
 /// Writes a tiled, JPEG-compressed pyramid that OpenSlide opens as an Aperio slide, row of tiles by row of tiles.

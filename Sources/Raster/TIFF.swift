@@ -1,5 +1,5 @@
-public import Failures
 internal import CTIFF
+public import Failures
 public import Foundation
 
 /// Reads TIFF images through libtiff's RGBA interface, which knows every layout and compression that libtiff does.

@@ -1,5 +1,5 @@
-public import Failures
 internal import CTorch
+public import Failures
 
 /// Gradients and in-place updates.
 extension Tensor {

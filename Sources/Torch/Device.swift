@@ -1,5 +1,5 @@
-public import Failures
 internal import CTorch
+public import Failures
 
 /// Where a tensor lives and is computed.
 public enum Device: Hashable, Sendable, CustomStringConvertible {

@@ -1,5 +1,5 @@
-public import Failures
 internal import CTorch
+public import Failures
 
 /// Element-wise arithmetic with broadcasting, and reductions.
 extension Tensor {

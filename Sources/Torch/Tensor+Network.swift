@@ -1,5 +1,5 @@
-public import Failures
 internal import CTorch
+public import Failures
 
 /// The operations of convolutional networks, on `NCHW` tensors.
 extension Tensor {

@@ -1,5 +1,5 @@
-public import Failures
 internal import CTorch
+public import Failures
 
 /// A float32 array on a device, with optional gradient recording. Images are `NCHW`.
 ///

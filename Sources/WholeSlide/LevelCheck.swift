@@ -1,5 +1,5 @@
-internal import Failures
 internal import COpenSlide
+internal import Failures
 internal import Foundation
 internal import Raster
 

@@ -1,16 +1,14 @@
-public import Failures
 internal import COpenSlide
+public import Failures
 public import Foundation
 public import Raster
+internal import Synchronization
 
 /// A whole-slide image opened through OpenSlide.
 ///
 /// A handle that has failed stays failed in OpenSlide, so after an unreadable region the file is opened anew: the next
 /// region may well be sound.
-///
-/// `@unchecked Sendable`: OpenSlide documents `openslide_t` as safe for concurrent use; the reference to the handle is
-/// guarded by `lock`, and a handle is closed only when its last reader has let go of it.
-public final class Slide: @unchecked Sendable {
+public final class Slide: Sendable {
     /// One resolution of the pyramid.
     public struct Level: Equatable, Sendable {
         public let width: Int
@@ -40,11 +38,12 @@ public final class Slide: @unchecked Sendable {
     let stamp: FileStamp
     /// OpenSlide's property names and values.
     public let properties: [String: String]
-    private let lock = NSLock()
-    private var handle: Handle
+    private let handle: Mutex<Handle>
 
-    /// Owns one `openslide_t`.
-    private final class Handle {
+    /// Owns one `openslide_t`, and closes it when its last reader has let go of it.
+    ///
+    /// `@unchecked Sendable`: OpenSlide documents `openslide_t` as safe for concurrent use, and the pointer never changes.
+    private final class Handle: @unchecked Sendable {
         let pointer: OpaquePointer
 
         init?(_ path: String) {
@@ -99,7 +98,6 @@ public final class Slide: @unchecked Sendable {
             properties = Slide.properties(of: handle.pointer)
             failure = handle.error
         }
-        self.handle = handle
         self.properties = properties
         vendor = properties["openslide.vendor"] ?? "unknown"
         if let failure {
@@ -118,7 +116,7 @@ public final class Slide: @unchecked Sendable {
         }
         (self.levels, leftOutLevels) = try check.result()
         // A level that cannot be decoded has failed its handle.
-        if handle.error != nil, let fresh = Handle(url.path) { self.handle = fresh }
+        self.handle = Mutex(handle.error != nil ? Handle(url.path) ?? handle : handle)
     }
 
     /// The version of the OpenSlide library in use.
@@ -147,7 +145,7 @@ public final class Slide: @unchecked Sendable {
         func attempt(_ handle: Handle) -> (image: RGBImage?, failure: String?) {
             Slide.pixels(of: handle, level: place, levelX: levelX, levelY: levelY, width: width, height: height)
         }
-        let shared = lock.withLock { self.handle }
+        let shared = handle.withLock { $0 }
         var result = attempt(shared)
         if let image = result.image { return image }
         replace(shared)
@@ -176,13 +174,13 @@ public final class Slide: @unchecked Sendable {
 
     /// Opens the file anew in place of a handle that has failed, unless another thread has done so.
     private func replace(_ failed: Handle) {
-        guard lock.withLock({ handle === failed }), let fresh = Handle(url.path), fresh.error == nil else { return }
-        lock.withLock { if handle === failed { handle = fresh } }
+        guard handle.withLock({ $0 === failed }), let fresh = Handle(url.path), fresh.error == nil else { return }
+        handle.withLock { if $0 === failed { $0 = fresh } }
     }
 
     /// A picture beside the slide: label, macro or thumbnail.
     func readAssociatedImage(_ name: String) throws(SlideError) -> RGBImage {
-        let handle = lock.withLock { self.handle }
+        let handle = self.handle.withLock { $0 }
         var (width, height): (Int64, Int64) = (-1, -1)
         openslide_get_associated_image_dimensions(handle.pointer, name, &width, &height)
         guard width > 0, height > 0, width * height <= 1 << 26 else {

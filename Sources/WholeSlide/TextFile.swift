@@ -1,5 +1,5 @@
-internal import Failures
 internal import CZlib
+internal import Failures
 internal import Foundation
 
 /// Text files, gzipped or not, in pieces: what they unpack to is bounded before it takes memory.

@@ -1,5 +1,5 @@
-import Failures
 import ArgumentParser
+import Failures
 import Foundation
 import Lymphocytes
 import ResultStore

@@ -1,6 +1,6 @@
+import ArgumentParser
 import BatchWork
 import Failures
-import ArgumentParser
 import Foundation
 import LabelSuperResolution
 import Lymphocytes

@@ -1,6 +1,6 @@
 import BatchWork
-import Failures
 import CoarseTraining
+import Failures
 import Foundation
 import GraticuleTesting
 import LabelSuperResolution

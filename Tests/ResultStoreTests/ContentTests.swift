@@ -1,7 +1,7 @@
 import Failures
 import Foundation
-import GRDB
 import GraticuleTesting
+import GRDB
 import Testing
 
 @testable import ResultStore

@@ -1,7 +1,7 @@
 public import Foundation
-import Phantoms
 public import LabelSuperResolution
 public import Lymphocytes
+import Phantoms
 internal import Torch
 
 /// A small phantom set, made once a test process.

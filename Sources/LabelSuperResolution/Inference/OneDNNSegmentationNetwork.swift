@@ -7,10 +7,7 @@ internal import Synchronization
 ///
 /// Each image is computed by one thread, so that several calls at once (one a tile) keep all cores busy and a pixel's value
 /// does not depend on how many there are.
-///
-/// `@unchecked Sendable`: the plans, which own memory that oneDNN writes, are handed out one to a caller, under a lock; everything
-/// else is constant.
-public final class OneDNNSegmentationNetwork: SegmentationNetwork, @unchecked Sendable {
+public final class OneDNNSegmentationNetwork: SegmentationNetwork {
     private struct Size: Hashable {
         let height: Int
         let width: Int
@@ -19,10 +16,28 @@ public final class OneDNNSegmentationNetwork: SegmentationNetwork, @unchecked Se
     private let members: [FoldedUNet]
     private let quantizations: [Quantization?]
     private let temperature: Float
-    private let lock = NSLock()
-    private var idle: [(size: Size, plans: [any InferencePlan])] = []
-    /// Plans that wait for their next image; more would hold memory for sizes that do not come again.
-    private let mostIdle = max(2, ProcessInfo.processInfo.activeProcessorCount)
+    private let idle = IdlePlans()
+
+    /// Plans that wait for their next image.
+    ///
+    /// `@unchecked Sendable`: plans own memory that oneDNN writes; each is handed out to one caller, under the lock.
+    private final class IdlePlans: @unchecked Sendable {
+        private let lock = NSLock()
+        private var waiting: [(size: Size, plans: [any InferencePlan])] = []
+        /// More would hold memory for sizes that do not come again.
+        private let most = max(2, ProcessInfo.processInfo.activeProcessorCount)
+
+        func take(_ size: Size) -> [any InferencePlan]? {
+            lock.withLock { waiting.lastIndex { $0.size == size }.map { waiting.remove(at: $0).plans } }
+        }
+
+        func give(_ plans: [any InferencePlan], _ size: Size) {
+            lock.withLock {
+                waiting.append((size, plans))
+                if waiting.count > most { waiting.removeFirst() }
+            }
+        }
+    }
 
     public let labels: Int
     public let gridMultiple: Int
@@ -81,7 +96,7 @@ public final class OneDNNSegmentationNetwork: SegmentationNetwork, @unchecked Se
 
     private func run(_ image: UnsafePointer<Float>, size: Size, into result: UnsafeMutablePointer<Float>) throws {
         let plans = try takePlans(size)
-        defer { give(plans, size) }
+        defer { idle.give(plans, size) }
         let pixels = size.height * size.width
         try plans[0].run(image, into: result)
         if labels == 2 {
@@ -129,22 +144,12 @@ public final class OneDNNSegmentationNetwork: SegmentationNetwork, @unchecked Se
     }
 
     private func takePlans(_ size: Size) throws -> [any InferencePlan] {
-        let waiting: [any InferencePlan]? = lock.withLock {
-            idle.lastIndex { $0.size == size }.map { idle.remove(at: $0).plans }
-        }
-        if let waiting { return waiting }
+        if let waiting = idle.take(size) { return waiting }
         return try zip(members, quantizations).map { member, quantization in
             if quantization == nil, BlockedUNetPlan.suits(member.architecture) {
                 return try BlockedUNetPlan(member, height: size.height, width: size.width)
             }
             return try UNetPlan(member, height: size.height, width: size.width, quantization: quantization)
-        }
-    }
-
-    private func give(_ plans: [any InferencePlan], _ size: Size) {
-        lock.withLock {
-            idle.append((size, plans))
-            if idle.count > mostIdle { idle.removeFirst() }
         }
     }
 

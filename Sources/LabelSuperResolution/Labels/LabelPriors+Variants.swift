@@ -1,5 +1,5 @@
-public import Failures
 internal import Charts
+public import Failures
 public import Foundation
 internal import Raster
 

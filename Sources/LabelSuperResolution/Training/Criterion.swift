@@ -1,6 +1,6 @@
 internal import Failures
-public import Torch
 internal import Foundation
+public import Torch
 
 /// What a network's output is made to agree with: the paper's loss, its variants and its rivals (docs/method.md §1).
 ///

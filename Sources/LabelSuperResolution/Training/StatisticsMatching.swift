@@ -1,6 +1,6 @@
 internal import Failures
-public import Torch
 internal import Foundation
+public import Torch
 
 /// The statistics-matching loss (paper eq. 7, sign turned; docs/method.md §1):
 ///

@@ -1,7 +1,7 @@
 internal import BatchWork
-public import Failures
 internal import Charts
 internal import CoarseTraining
+public import Failures
 public import Foundation
 internal import LabelSuperResolution
 internal import Raster

@@ -1,6 +1,6 @@
-internal import FoundationEssentials
 public import BatchWork
 internal import Failures
+internal import FoundationEssentials
 internal import ResultStore
 public import WholeSlide
 

@@ -93,6 +93,11 @@ struct SlideRun {
     }
 
     private func finish(reached position: Int, lastFailure: SlideError?) throws -> Bool {
+        if let lastFailure, unreadable > 0 {
+            segmenter.logger.warning(
+                "\(unreadable) tiles of \(slide.name) cannot be read, the last one since: \(explanation(of: lastFailure))"
+            )
+        }
         guard position >= grid.rows.count else { return false }
         if let lastFailure, unreadable == grid.tileCount {
             // Nothing of the slide could be read; the next try begins anew.
@@ -167,7 +172,7 @@ struct SlideRun {
             record.flag = quality.flag
         case .failure(let error):
             record.failure = "\(error)"
-            segmenter.logger.warning("a tile of \(slide.name): \(explanation(of: error))")
+            segmenter.logger.debug("a tile of \(slide.name): \(explanation(of: error))")
         }
         return record
     }

@@ -1,6 +1,6 @@
 internal import BatchWork
-internal import Failures
 internal import CoarseTraining
+internal import Failures
 public import Foundation
 internal import LabelSuperResolution
 public import WholeSlide

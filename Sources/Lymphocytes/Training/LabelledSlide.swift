@@ -1,5 +1,5 @@
-internal import Failures
 public import CoarseTraining
+internal import Failures
 public import Foundation
 public import WholeSlide
 

@@ -1,6 +1,6 @@
 internal import BatchWork
-public import Failures
 internal import CoarseTraining
+public import Failures
 public import Foundation
 public import LabelSuperResolution
 public import Logging

@@ -1,6 +1,6 @@
 internal import BatchWork
-internal import Failures
 public import CoarseTraining
+internal import Failures
 internal import Foundation
 public import LabelSuperResolution
 public import Logging
@@ -122,7 +122,7 @@ public struct TrainingSet: BlockSource, CalibrationBlocks {
                 return try draw(slide: place.image, position: position, using: &generator)
             } catch let error as SlideError where attempt < TrainingSet.mostAttempts {
                 // One unreadable tile must not end a night's training; a slide full of them must.
-                logger.warning("a region of \(slides[place.image].name) is left out: \(explanation(of: error))")
+                logger.debug("a region of \(slides[place.image].name) is left out: \(explanation(of: error))")
             }
         }
         throw InputError(.unusable, "no region can be read")

@@ -50,8 +50,14 @@ struct StudyPage {
             "Not done yet; the same command goes on with them: \(names.map { "`\($0)`" }.joined(separator: ", ")).")
     }
 
+    /// Notes of people at the end of a page begin here.
+    static let notesHeading = "## Notes from the laboratory"
+
+    /// Writes the page; the notes at the end of the page that it replaces stay.
     func write(to url: URL) throws {
-        try AtomicFile.write(Data((lines.joined(separator: "\n") + "\n").utf8), to: url)
+        let old = (try? String(contentsOf: url, encoding: .utf8)) ?? ""
+        let notes = old.range(of: "\n\(StudyPage.notesHeading)").map { old[$0.lowerBound...] } ?? ""
+        try AtomicFile.write(Data((lines.joined(separator: "\n") + "\n" + notes).utf8), to: url)
     }
 
     private static var processor: String {

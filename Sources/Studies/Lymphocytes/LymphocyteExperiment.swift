@@ -1,7 +1,7 @@
-internal import BatchWork
-internal import Failures
 internal import Baselines
+internal import BatchWork
 internal import CoarseTraining
+internal import Failures
 public import Foundation
 public import LabelSuperResolution
 internal import Lymphocytes

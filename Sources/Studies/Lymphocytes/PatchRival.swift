@@ -1,6 +1,6 @@
+internal import Baselines
 internal import BatchWork
 internal import Failures
-internal import Baselines
 internal import Foundation
 internal import LabelSuperResolution
 internal import Lymphocytes
