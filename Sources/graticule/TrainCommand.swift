@@ -114,7 +114,7 @@ struct TrainCommand: ParsableCommand {
         training.objective = try Objective(
             named: criterion, matching: matching, radius: intervalRadius, coarseWeight: coarseWeight,
             fineWeight: fineWeight)
-        // Only networks of statistics matching have been found to teach a student more than they know.
+        // A student learns by statistics matching too: it is for that criterion alone.
         if noSelfTraining || criterion != "sr" { training.student = nil }
         if noRoundness || studentNoise {
             guard training.student != nil else {

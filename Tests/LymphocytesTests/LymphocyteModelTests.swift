@@ -67,6 +67,7 @@ struct LymphocyteModelTests {
             ("channels", { $0.architecture.inputChannels = 4 }),
             ("'landcover'", { $0.application = "landcover" }), ("newer", { $0.format = 99 }),
             ("format 2", { $0.format = 2 }), ("temperature", { $0.temperature = 0 }),
+            ("coarseClasses", { $0.coarseClasses.removeLast() }),
         ]
         for (what, change) in changes {
             var changed = model

@@ -123,6 +123,7 @@ public struct ModelFolder: Sendable {
             ("architecture", model.architecture.isPossible), ("members", (1...64).contains(model.members)),
             ("temperature", model.temperature > 0.01 && model.temperature < 100),
             ("threshold", model.threshold.map { $0 > 0 && $0 < 1 } ?? true),
+            ("coarseClasses", model.coarseClasses.count == model.priors.classCount),
             ("labels", model.labels.count == model.architecture.labels && model.priors.labels == model.labels),
         ]
         let wrong = checks.first { !$0.isPossible }.map { "'\($0.key)' has an impossible value" }
