@@ -1,3 +1,5 @@
+public import LabelSuperResolution
+
 /// The coarse blocks of an image as a grid of classes on its working pixels.
 public struct BlockGrid: Sendable {
     /// A place in the grid.
@@ -20,6 +22,8 @@ public struct BlockGrid: Sendable {
     public let originY: Double
     /// -1 where there is none.
     private var classes: [Int16]
+    /// Expectations of blocks' own, by their place in `classes`.
+    private var expectations: [Int: BlockExpectation] = [:]
     /// Blocks that lay between the squares of the grid, whose label is for other pixels: they are left out.
     public var offGrid = 0
 
@@ -43,6 +47,21 @@ public struct BlockGrid: Sendable {
             return known < 0 ? nil : Int(known)
         }
         set { classes[position.row * columns + position.column] = newValue.map { Int16($0) } ?? -1 }
+    }
+
+    /// Gives a block an expectation of its own.
+    ///
+    /// - Parameter drawnAs: the class with which it is drawn and held out.
+    public mutating func set(_ expectation: BlockExpectation, drawnAs coarseClass: Int, at position: Position) {
+        self[position] = coarseClass
+        expectations[position.row * columns + position.column] = expectation
+    }
+
+    /// What is known of the block at a position: its own expectation where it has one, else its class.
+    public func label(_ position: Position) -> BlockLabel {
+        guard let known = self[position] else { return .unknown }
+        let own = expectations.isEmpty ? nil : expectations[position.row * columns + position.column]
+        return own.map(BlockLabel.expectation) ?? .coarseClass(known)
     }
 
     /// Every position that has a class, row by row.

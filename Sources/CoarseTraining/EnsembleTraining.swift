@@ -22,11 +22,14 @@ public struct EnsembleTraining {
     /// - Parameters:
     ///   - source: the blocks as the members see them.
     ///   - studentSource: the blocks as the student sees them.
+    ///   - stop: asked after each step.
     ///   - preview: called now and then with the folder of the network in work, its step and the network as it is.
     ///   - progress: called after each step with the number of the network, from 1, and how many there are.
     /// - Returns: the networks of the finished model.
+    /// - Throws: `CancellationError` where it was stopped.
     public func run(
         steps: Int, resume: Bool, source: any BlockSource, studentSource: any BlockSource,
+        stop: () -> Bool = { false },
         preview: (ModelFolder, Int, any SegmentationNetwork) throws -> Void = { _, _, _ in },
         progress: (Trainer.Progress, _ number: Int, _ count: Int) -> Void
     ) throws -> [UNet] {
@@ -40,7 +43,8 @@ public struct EnsembleTraining {
             let trainer = try Trainer(
                 configuration: settings, priors: priors, source: source, teachers: teachers, device: device)
             try trainer.train(
-                into: own, steps: steps, resume: resume, preview: { step, network in try preview(own, step, network) },
+                into: own, steps: steps, resume: resume, stop: stop,
+                preview: { step, network in try preview(own, step, network) },
                 progress: { progress($0, number, count) })
         }
         for number in 1...members {

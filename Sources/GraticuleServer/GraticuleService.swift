@@ -39,12 +39,14 @@ public struct GraticuleService: Sendable {
     let store: ResultStore
     /// For what is shown: a connection of its own, so that a segmentation in work holds up no page.
     let views: ResultStore
-    let queue: SegmentationQueue
+    let queue: LymphocyteQueue
     let pages: PageFiles
     let tileWork: BlockingWork
     let networkWork: BlockingWork
     let storeWork: BlockingWork
     let writeWork: BlockingWork
+    /// For choosing squares, which reads many slides.
+    let proposalWork: BlockingWork
     let queries: QueryProcess
     let sessions = Sessions()
     let wrongTokens = WrongTokens()
@@ -54,7 +56,6 @@ public struct GraticuleService: Sendable {
         most: GraticuleService.mostConnections - 124, mostOfClient: GraticuleService.mostConnections / 2)
     let tiles = BoundedCache<String, EncodedImage>(mostCost: 192 << 20)
     let overlays = BoundedCache<String, EncodedImage>(mostCost: 32 << 20)
-    let samples = BoundedCache<String, [RegionSample]>(mostCost: 16)
 
     /// Connections at once; further ones wait.
     private static let mostConnections = 1024
@@ -91,18 +92,21 @@ public struct GraticuleService: Sendable {
         watch = ResultsWatch(options.results, logger: logger)
         let library = SlideLibrary(options, store: views)
         self.library = library
-        var worker = SegmentationWorker(
+        var worker = LymphocyteWorker(
             store: store, threads: options.threads - 1, slide: { library.entry(named: $0)?.file },
             model: { try library.model($0) })
+        worker.slides = options.slides
+        worker.models = options.modelsFolder
         worker.heatmaps = options.heatmaps
         worker.givenScale = options.givenScale
         worker.logger = logger
-        queue = SegmentationQueue(store: store, worker: worker, logger: logger)
+        queue = LymphocyteQueue(store: store, worker: worker, logger: logger)
         pages = try PageFiles()
         tileWork = BlockingWork(name: "tiles", threads: max(2, options.threads), mostWaiting: 2048, seconds: 10)
         networkWork = BlockingWork(name: "network", threads: 1, mostWaiting: 256, seconds: 120)
         storeWork = BlockingWork(name: "store", threads: 1, mostWaiting: 512)
         writeWork = BlockingWork(name: "write", threads: 1, mostWaiting: 256, seconds: 120)
+        proposalWork = BlockingWork(name: "squares", threads: 1, mostWaiting: 4, seconds: 1800)
         queries = QueryProcess(results: options.results, logger: logger)
     }
 
@@ -142,7 +146,9 @@ public struct GraticuleService: Sendable {
 
     func withoutPaths(text: String) -> String {
         var text = text
-        let folders = [options.slides, options.models, options.heatmaps, options.results.deletingLastPathComponent()]
+        let folders = [
+            options.slides, options.modelsFolder, options.heatmaps, options.results.deletingLastPathComponent(),
+        ]
         for folder in folders.compactMap({ $0 }) where folder.path != "/" {
             text = text.replacing(folder.path + "/", with: "").replacing(folder.path, with: "(folder)")
         }
@@ -161,7 +167,7 @@ public struct GraticuleService: Sendable {
 
     /// The queue runs as long as the server.
     private struct QueueService: Service {
-        let queue: SegmentationQueue
+        let queue: LymphocyteQueue
         let isReadOnly: Bool
 
         func run() async throws {
@@ -192,6 +198,7 @@ public struct GraticuleService: Sendable {
         addResults(to: router)
         addQuery(to: router)
         addJobs(to: router)
+        addModels(to: router)
         addPrediction(to: router)
         addCounting(to: router)
         return router

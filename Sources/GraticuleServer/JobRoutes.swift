@@ -8,7 +8,7 @@ internal import ResultStore
 internal import ServiceLifecycle
 internal import WholeSlide
 
-/// The queue of segmentations.
+/// The queue of segmentations and trainings.
 extension GraticuleService {
     private struct NewJob: Decodable {
         /// Identifiers.
@@ -113,20 +113,37 @@ private struct JobEvent: Encodable {
     let cells: Int
     let tilesPerSecond: Double
     let secondsLeft: Double
+    /// Of a training: the network in work, from 1, and its step.
+    let network: Int?
+    let networks: Int?
+    let step: Int?
+    let steps: Int?
+    let loss: Double?
     let message: String?
 
-    init(_ progress: SegmentationQueue.Progress) {
-        let report = progress.report
+    init(_ progress: LymphocyteQueue.Progress) {
+        var segmentation: SlideSegmenter.Progress?
+        var training: LymphocyteWorker.TrainingProgress?
+        switch progress.report {
+        case .segmentation(let report): segmentation = report
+        case .training(let report): training = report
+        case nil: break
+        }
         job = progress.job
         status = progress.status
         slide = progress.item
         slidesDone = progress.itemsDone
         slides = progress.items
-        tilesDone = report?.tilesDone ?? 0
-        tiles = report?.tiles ?? 0
-        cells = report?.cells ?? 0
-        tilesPerSecond = report?.tilesPerSecond ?? 0
-        secondsLeft = report?.secondsLeft ?? 0
+        tilesDone = segmentation?.tilesDone ?? 0
+        tiles = segmentation?.tiles ?? 0
+        cells = segmentation?.cells ?? 0
+        tilesPerSecond = segmentation?.tilesPerSecond ?? 0
+        secondsLeft = segmentation?.secondsLeft ?? training?.secondsLeft ?? 0
+        network = training?.network
+        networks = training?.networks
+        step = training?.step
+        steps = training?.steps
+        loss = training?.loss
         message = progress.message
     }
 }

@@ -81,6 +81,7 @@ extension GraticuleService {
         page("/evaluations", "evaluations.html")
         page("/jobs", "jobs.html")
         page("/count", "count.html")
+        page("/models/{model}", "model.html")
         page("/login", "login.html")
         page("/api/openapi.json", "openapi.json")
         router.get("/viewer/{file}") { request, context in

@@ -22,6 +22,13 @@ public struct ServiceOptions: Sendable {
     /// Threads for tiles, and for a segmentation.
     public var threads = 2
 
+    /// Where models are looked for, and those that are trained here are put: `models`, or a folder beside the results file.
+    var modelsFolder: URL {
+        models
+            ?? results.deletingLastPathComponent().appendingPathComponent(
+                "\(results.deletingPathExtension().lastPathComponent)-models", isDirectory: true)
+    }
+
     public init(results: URL, slides: URL) {
         self.results = results
         self.slides = slides

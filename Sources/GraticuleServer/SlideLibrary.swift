@@ -43,7 +43,7 @@ final class SlideLibrary: Sendable {
     }
 
     private let folder: URL
-    private let modelFolder: URL?
+    private let modelFolder: URL
     private let givenScale: Double?
     private let store: ResultStore
     private let state = Mutex(State())
@@ -57,7 +57,7 @@ final class SlideLibrary: Sendable {
 
     init(_ options: ServiceOptions, store: ResultStore) {
         folder = options.slides
-        modelFolder = options.models
+        modelFolder = options.modelsFolder
         givenScale = options.givenScale
         self.store = store
         readFolder()
@@ -131,15 +131,21 @@ final class SlideLibrary: Sendable {
     /// Names of the models at hand: folders in `--models`, and those that have made results and are still there.
     func modelNames() throws -> [String] { try modelFolders().keys.sorted() }
 
+    /// The folder of a model at hand.
+    func modelFolder(_ name: String) throws -> URL {
+        guard let folder = try modelFolders()[name] else {
+            throw HTTPError(.notFound, message: "there is no model named '\(name)' at hand")
+        }
+        return folder
+    }
+
     private func modelFolders() throws -> [String: URL] {
         var found: [String: URL] = [:]
         for (name, path) in try store.modelFolders() { found[name] = URL(fileURLWithPath: path) }
-        if let modelFolder {
-            let names = (try? FileManager.default.contentsOfDirectory(atPath: modelFolder.path)) ?? []
-            for name in names { found[name] = modelFolder.appendingPathComponent(name) }
-            // The folder may be a model itself.
-            found[modelFolder.lastPathComponent] = modelFolder
-        }
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: modelFolder.path)) ?? []
+        for name in names { found[name] = modelFolder.appendingPathComponent(name) }
+        // The folder may be a model itself.
+        found[modelFolder.lastPathComponent] = modelFolder
         return found.filter {
             FileManager.default.fileExists(atPath: $0.value.appendingPathComponent("model.json").path)
         }
@@ -155,9 +161,7 @@ final class SlideLibrary: Sendable {
     /// Loads a model, or finds it loaded. It blocks.
     func model(_ name: String) throws -> SegmentationModel {
         try modelLock.withLock {
-            guard let folder = try modelFolders()[name] else {
-                throw HTTPError(.notFound, message: "there is no model named '\(name)' at hand")
-            }
+            let folder = try modelFolder(name)
             // A model that is trained anew in its folder is another one.
             let stamp = ["weights.safetensors", "model.json"]
                 .map { SlideFile(folder.appendingPathComponent($0)).stamp ?? "" }.joined(separator: " ")

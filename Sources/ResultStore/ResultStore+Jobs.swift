@@ -13,7 +13,9 @@ public struct JobRecord: Codable, Sendable, Equatable {
     }
 
     public let id: Int64
-    /// The model folder's name.
+    /// segment, or train.
+    public let kind: String
+    /// The model folder's name; of a training the one that is made.
     public let model: String
     /// queued, running, done, done with failures, failed or stopped.
     public let status: String
@@ -29,11 +31,17 @@ public struct JobRecord: Codable, Sendable, Equatable {
 /// The queue of jobs. It is in the results file, so it outlives the service.
 extension ResultStore {
     /// Adds a job to the end of the queue.
-    public func addJob(model: String, slides: [String]) throws(StoreError) -> JobRecord {
+    ///
+    /// - Parameters:
+    ///   - kind: segment, or train: then `slides` is the model's own name, the one thing to be done.
+    ///   - settings: what the job needs beside, as JSON.
+    public func addJob(
+        kind: String = "segment", model: String, slides: [String], settings: String = "{}"
+    ) throws(StoreError) -> JobRecord {
         let id = try write { db in
             try db.execute(
-                sql: "INSERT INTO job (model, status, created_at) VALUES (?, 'queued', ?)",
-                arguments: [model, ResultStore.now()])
+                sql: "INSERT INTO job (kind, model, settings, status, created_at) VALUES (?, ?, ?, 'queued', ?)",
+                arguments: [kind, model, settings, ResultStore.now()])
             let id = db.lastInsertedRowID
             for (ordinal, slide) in slides.enumerated() {
                 try db.execute(
@@ -53,6 +61,13 @@ extension ResultStore {
         return job
     }
 
+    /// What a job needs beside model and slides, as JSON.
+    public func jobSettings(_ id: Int64) throws(StoreError) -> String {
+        try read { db in
+            try String.fetchOne(db, sql: "SELECT settings FROM job WHERE id = ?", arguments: [id]) ?? "{}"
+        }
+    }
+
     /// The latest jobs, the newest first.
     public func jobs(limit: Int = 200) throws(StoreError) -> [JobRecord] {
         try jobs(where: "ORDER BY id DESC", limit: limit)
@@ -66,14 +81,17 @@ extension ResultStore {
     private func jobs(where clause: String, limit: Int) throws(StoreError) -> [JobRecord] {
         try read { db in
             try Row.fetchAll(
-                db, sql: "SELECT id, model, status, message, created_at, finished_at FROM job \(clause) LIMIT \(limit)"
+                db,
+                sql:
+                    "SELECT id, model, status, message, created_at, finished_at, kind FROM job \(clause) LIMIT \(limit)"
             ).map { row in
                 let slides = try Row.fetchAll(
                     db, sql: "SELECT slide, status, message FROM job_slide WHERE job_id = ? ORDER BY ordinal",
                     arguments: [try row.get(0) as Int64]
                 ).map { JobRecord.Slide(slide: try $0.get(0), status: try $0.get(1), message: try $0.get(2)) }
                 return JobRecord(
-                    id: try row.get(0), model: try row.get(1), status: try row.get(2), message: try row.get(3),
+                    id: try row.get(0), kind: try row.get(6), model: try row.get(1), status: try row.get(2),
+                    message: try row.get(3),
                     createdAt: try row.get(4), finishedAt: try row.get(5),
                     slides: slides)
             }
@@ -136,76 +154,6 @@ extension ResultStore {
                     WHERE id = ? AND status IN ('queued', 'running')
                     """, arguments: [status, message, ResultStore.now(), id])
             return db.changesCount == 1
-        }
-    }
-}
-
-/// A region in which someone has counted lymphocytes.
-public struct RegionCountRecord: Codable, Sendable, Equatable {
-    public var slide: String
-    /// Level-0 pixels.
-    public var level0X: Double
-    public var level0Y: Double
-    public var level0Side: Double
-    public var coarseClass: Int
-    /// Where the lymphocytes were clicked, level-0 px: x, y.
-    public var points: [[Double]]
-    public var countedBy: String
-    /// ISO 8601; set by the store.
-    public var countedAt: String?
-
-    public init(
-        slide: String, level0X: Double, level0Y: Double, level0Side: Double, coarseClass: Int, points: [[Double]],
-        countedBy: String
-    ) {
-        self.slide = slide
-        self.level0X = level0X
-        self.level0Y = level0Y
-        self.level0Side = level0Side
-        self.coarseClass = coarseClass
-        self.points = points
-        self.countedBy = countedBy
-    }
-
-    public var lymphocytes: Int { points.count }
-}
-
-/// Counts for priors.
-extension ResultStore {
-    /// Stores a count, in place of an earlier one of the same region by the same reader.
-    public func storeCount(_ count: RegionCountRecord) throws(StoreError) {
-        try write { db in
-            let points = String(decoding: try JSONEncoder().encode(count.points), as: UTF8.self)
-            try db.execute(
-                sql: """
-                    INSERT OR REPLACE INTO region_count (slide, level0_x, level0_y, level0_side, class, lymphocytes, points,
-                        counted_by, counted_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-                    """,
-                arguments: [
-                    count.slide, count.level0X, count.level0Y, count.level0Side, count.coarseClass, count.points.count,
-                    points, count.countedBy, ResultStore.now(),
-                ])
-        }
-    }
-
-    /// Every count, by class.
-    public func counts() throws(StoreError) -> [RegionCountRecord] {
-        try read { db in
-            try Row.fetchAll(
-                db,
-                sql: """
-                    SELECT slide, level0_x, level0_y, level0_side, class, points, counted_by, counted_at FROM region_count
-                    ORDER BY class, slide, level0_y, level0_x, counted_by
-                    """
-            ).map { row in
-                let points = try? JSONDecoder().decode([[Double]].self, from: Data((try row.get(5) as String).utf8))
-                var count = RegionCountRecord(
-                    slide: try row.get(0), level0X: try row.get(1), level0Y: try row.get(2), level0Side: try row.get(3),
-                    coarseClass: try row.get(4),
-                    points: points ?? [], countedBy: try row.get(6))
-                count.countedAt = try row.get(7)
-                return count
-            }
         }
     }
 }

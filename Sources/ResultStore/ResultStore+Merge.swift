@@ -65,7 +65,8 @@ extension ResultStore {
                 FROM other.slide;
                 INSERT OR IGNORE INTO main.model (fingerprint, name, path, microns_per_pixel, description)
                 SELECT fingerprint, name, path, microns_per_pixel, description FROM other.model;
-                INSERT OR IGNORE INTO main.region_count SELECT * FROM other.region_count;
+                INSERT OR IGNORE INTO main.square SELECT * FROM other.square;
+                INSERT OR IGNORE INTO main.square_reading SELECT * FROM other.square_reading;
                 """)
         let runs = try Row.fetchAll(
             db,

@@ -22,7 +22,7 @@ public final class ResultStore: Sendable {
         configuration.journalMode = .wal
         configuration.foreignKeysEnabled = true
         do {
-            try ResultStore.checkHeader(url)
+            try ResultStore.checkFile(url)
             try ResultStore.checkUntouched(url)
             database = try DatabaseQueue(path: url.path, configuration: configuration)
             try ResultStore.migrate(database, path: url.path)
@@ -43,7 +43,7 @@ public final class ResultStore: Sendable {
         configuration.readonly = true
         configuration.busyMode = .timeout(ResultStore.busyTimeout)
         do {
-            try ResultStore.checkHeader(url)
+            try ResultStore.checkFile(url)
             database = try DatabaseQueue(path: ResultStore.readingPath(url), configuration: configuration)
             let path = url.path
             let version = try database.read { db in try ResultStore.checkVersion(db, path: path, isReading: true) }
@@ -94,17 +94,31 @@ public final class ResultStore: Sendable {
         return "file:\(path)?immutable=1"
     }
 
-    /// SQLite would take a short or empty text file for a new database; only a missing or truly empty file is one.
-    private static func checkHeader(_ url: URL) throws {
+    /// Whether a file is one of SQLite's, to tell results from tables.
+    public static func isDatabase(_ url: URL) -> Bool {
+        var configuration = Configuration()
+        configuration.readonly = true
+        guard (try? checkFile(url)) != nil, FileManager.default.fileExists(atPath: url.path),
+            let database = try? DatabaseQueue(path: url.path, configuration: configuration)
+        else { return false }
+        return (try? database.read { db in try Int.fetchOne(db, sql: "PRAGMA schema_version") }) != nil
+    }
+
+    /// The smallest page of SQLite: a shorter file is none of its files, unless it is empty.
+    private static let leastBytes: off_t = 512
+
+    /// SQLite would take a short text file for a new database; only a missing or truly empty file is one.
+    ///
+    /// The file is not opened here: where a process closes any descriptor of a file, it loses all its locks on it (POSIX), those of
+    /// SQLite's other connections too. Another program that looked into the file would then take the log for its own and delete
+    /// it, with all that was written since.
+    private static func checkFile(_ url: URL) throws {
         var status = stat()
         guard stat(url.path, &status) == 0 else { return }
         guard status.st_mode & S_IFMT == S_IFREG else {
             throw StoreError(.foreign, "\(url.path) is no results file: it is no regular file")
         }
-        guard let handle = FileHandle(forReadingAtPath: url.path) else { return }
-        defer { try? handle.close() }
-        let header = try handle.read(upToCount: 16) ?? Data()
-        guard header.isEmpty || header == Data("SQLite format 3\0".utf8) else {
+        guard status.st_size == 0 || status.st_size >= leastBytes else {
             throw StoreError(.foreign, "\(url.path) is no SQLite file: give another name to --results")
         }
     }

@@ -245,6 +245,24 @@ public struct TissueMask: Sendable {
         return Double(count) * frame.micronsPerPixel * frame.micronsPerPixel / 1e6
     }
 
+    /// A place on the tissue, level-0 px, each as likely as any other; the slide's middle where there is no tissue.
+    public func place(using generator: inout some RandomNumberGenerator) -> (x: Double, y: Double) {
+        var chosen = mask.values.count / 2 + mask.width / 2
+        // Tissue is a tenth of most slides; a slide that is nearly empty is looked through.
+        let isFound = (0..<1000).contains { _ in
+            chosen = Int.random(in: 0..<max(1, mask.values.count), using: &generator)
+            return mask.values.indices.contains(chosen) && mask.values[chosen]
+        }
+        if !isFound {
+            let tissue = mask.values.indices.filter { mask.values[$0] }
+            chosen = tissue.randomElement(using: &generator) ?? chosen
+        }
+        return (
+            frame.level0(Double(chosen % mask.width) + Double.random(in: 0..<1, using: &generator)),
+            frame.level0(Double(chosen / mask.width) + Double.random(in: 0..<1, using: &generator))
+        )
+    }
+
     /// The share of a rectangle in level-0 pixels that is tissue.
     public func tissueFraction(level0X: Double, level0Y: Double, width: Double, height: Double) -> Double {
         let x0 = max(0, Int(frame.working(level0X).rounded(.down)))

@@ -11,18 +11,21 @@ struct GraticuleCommand: ParsableCommand {
         commandName: "graticule",
         abstract: "Label a hundred squares, get every cell.",
         discussion: """
-            Graticule trains a label super-resolution network from coarse labels alone – a heatmap of how likely each \
-            50 µm region of a slide is to hold tumour-infiltrating lymphocytes – and outlines every lymphocyte on \
+            Graticule trains a label super-resolution network from coarse labels alone – counts of lymphocytes in a hundred \
+            50 µm squares, or a heatmap of how likely each such region is to hold them – and outlines every lymphocyte on \
             whole slides. Results go to one SQLite file.
 
-            A first run:  graticule priors → train → segment → evaluate → query
+            From slides alone, in a browser:  graticule serve new.sqlite --slides DIR
+            On the command line:              graticule squares → train → segment → query
+            With heatmaps:                    graticule priors → train → segment → evaluate → query
 
             Exit status: 0 done, 1 failed, 2 usage, 3 some inputs failed and the others are done.
             For research use only.
             """,
         version: "graticule \(GraticuleVersion.current)",
         subcommands: [
-            PhantomCommand.self, InspectCommand.self, PriorsCommand.self, TrainCommand.self, SegmentCommand.self,
+            PhantomCommand.self, InspectCommand.self, SquaresCommand.self, PriorsCommand.self, TrainCommand.self,
+            SegmentCommand.self,
             EvaluateCommand.self, EvaluateCellsCommand.self, QueryCommand.self, ExportCommand.self, MergeCommand.self,
             ImportHeatmapCommand.self, ServeCommand.self,
         ])

@@ -71,7 +71,8 @@ struct PriorsCommand: ParsableCommand {
             priors = try MaskPriors.read(masks: URL(fileURLWithPath: masks), heatmaps: URL(fileURLWithPath: heatmaps))
         } else if let results {
             let store = try ResultStore(readOnly: URL(fileURLWithPath: results))
-            priors = try CountTable.priors(of: try store.counts(), from: results, nucleusDiameter: nucleusDiameter)
+            priors = try CountTable.priors(
+                of: try store.squareReadings(), from: results, nucleusDiameter: nucleusDiameter)
         } else if let intervals {
             priors = try IntervalTable.priors(URL(fileURLWithPath: intervals))
         } else {

@@ -9,7 +9,7 @@ import Torch
 
 struct TrainCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "train", abstract: "Train a network from slides and heatmaps.",
+        commandName: "train", abstract: "Train a network from slides with counted squares, heatmaps, or both.",
         discussion: """
             Writes a model folder: weights.safetensors, model.json, metrics.csv, previews/ and a checkpoint. An interrupted \
             run goes on with --resume, to the same weights bit for bit on CPU.
@@ -17,7 +17,14 @@ struct TrainCommand: ParsableCommand {
 
     @Option(help: "Folder of slides.") var slides: String
     @Option(help: "Folder of TIL heatmaps, in any of the formats that 'graticule import-heatmap --help' lists.")
-    var heatmaps: String
+    var heatmaps: String?
+    @Option(
+        help:
+            "Counted squares: the results file of 'serve', or a table slide,x,y,lymphocytes[,side_um,reader] ('graticule squares')."
+    )
+    var counts: String?
+    @Option(help: "Area of a lymphocyte's nucleus in µm², to turn counts into shares of a square.")
+    var cellArea: Double?
     @Option(help: "Model folder to write.") var output: String
     @Option(help: "Priors from 'graticule priors'; without, a default curve from 0 to 40 %.") var priors: String?
     @Option(help: "fast (CPU, minutes) or paper (Appendix A, for a GPU).") var preset = "fast"
@@ -68,6 +75,15 @@ struct TrainCommand: ParsableCommand {
     @Option(help: "U-Net widths by level, separated by commas.") var widths: String?
 
     func validate() throws {
+        guard heatmaps != nil || counts != nil else {
+            throw ValidationError("Give --counts, --heatmaps or both: there must be labels to learn from.")
+        }
+        guard counts != nil || cellArea == nil else {
+            throw ValidationError("--cell-area is for --counts; priors have areas of their own.")
+        }
+        guard (5...500).contains(cellArea ?? 50) else {
+            throw ValidationError("--cell-area must be between 5 and 500 µm².")
+        }
         guard TrainingPreset(rawValue: preset) != nil else {
             throw ValidationError("--preset must be fast or paper, not '\(preset)'.")
         }
@@ -158,8 +174,13 @@ struct TrainCommand: ParsableCommand {
     func run() throws {
         func names(_ list: String?) -> Set<String> { Set((list ?? "").split(separator: ",").map(String.init)) }
         var training = LymphocyteTraining(
-            slides: URL(fileURLWithPath: slides), heatmaps: URL(fileURLWithPath: heatmaps),
+            slides: URL(fileURLWithPath: slides), heatmaps: heatmaps.map { URL(fileURLWithPath: $0) },
             output: URL(fileURLWithPath: output), settings: try settings())
+        if let counts {
+            training.squares = try SquareTable.read(URL(fileURLWithPath: counts))
+            if let cellArea { training.counting.cellArea = cellArea }
+            training.counting.learnReaderError(from: SquareReadings.grouped(training.squares))
+        }
         training.only = names(only)
         training.exclude = names(exclude)
         training.masks = masks.map { URL(fileURLWithPath: $0) }
@@ -172,9 +193,11 @@ struct TrainCommand: ParsableCommand {
         let folder = ModelFolder(training.output)
         for file in [folder.weights, folder.description, folder.metrics, folder.checkpoint] {
             try OutputGuard.check(
-                file, inputs: [slides, heatmaps, masks, priors].compactMap { $0 }.map { URL(fileURLWithPath: $0) })
+                file,
+                inputs: [slides, heatmaps, counts, masks, priors].compactMap { $0 }.map { URL(fileURLWithPath: $0) })
         }
         let steps = steps ?? training.settings.training.steps
+        let noun = heatmaps == nil ? "squares" : counts == nil ? "regions" : "regions and squares"
         let line = ProgressLine()
         let outcome = try training.run(steps: steps, resume: resume) { event in
             switch event {
@@ -182,10 +205,10 @@ struct TrainCommand: ParsableCommand {
             case .ready(let slides, let regions, let priors):
                 for slide in slides {
                     Console.note(
-                        "\(slide.name): \(slide.regions) regions to train on, \(slide.validationRegions) held out")
+                        "\(slide.name): \(slide.regions) \(noun) to train on, \(slide.validationRegions) held out")
                 }
                 Console.note(
-                    "regions per class: \(regions.map(String.init).joined(separator: " ")); priors from \(priors.origin)"
+                    "\(noun) per class: \(regions.map(String.init).joined(separator: " ")); priors from \(priors.origin)"
                 )
             case .progress(let progress, let member, let members):
                 show(progress, member: member, members: members, on: line)

@@ -26,7 +26,8 @@ struct CommandLineTests {
         let help = try graticule("--help")
         #expect(help.status == 0 && help.output.contains("research use only"))
         for name in [
-            "phantom", "inspect", "priors", "train", "segment", "evaluate", "evaluate-cells", "query", "export",
+            "phantom", "inspect", "squares", "priors", "train", "segment", "evaluate", "evaluate-cells", "query",
+            "export",
         ] {
             #expect(help.output.contains(name))
             #expect(try graticule(name, "--help").status == 0)
@@ -38,7 +39,10 @@ struct CommandLineTests {
 
     @Test(arguments: [
         (["segment"], "Missing expected argument '<slides> ...'"),
-        (["train", "--slides", "x"], "Missing expected argument '--heatmaps <heatmaps>'"),
+        (
+            ["train", "--slides", "x", "--output", "z"],
+            "Give --counts, --heatmaps or both: there must be labels to learn from."
+        ),
         (["evaluate", "x", "--model", "y", "--score", "middle"], "--score must be centre or disc, not 'middle'."),
         (["nothing"], "Unexpected argument 'nothing'"),
         (["priors", "--output", "x"], "Give one of --slides, --counts, --results, --masks, --intervals or --show."),
@@ -142,7 +146,7 @@ struct CommandLineTests {
             #expect(outcome.status == 3)
             #expect(
                 outcome.errors.split(separator: "\n").last
-                    == "warning: all regions are of class 5: a network learns from differences between classes; add slides with others"
+                    == "warning: all regions and squares are of class 5: a network learns from differences between classes; add slides with others"
             )
         }
     }

@@ -50,7 +50,11 @@ import Testing
         try TestFolders.withTemporary { folder in
             try prepare(folder)
             let result = try Subprocess.run(
-                python, [script.path, Subprocess.graticule, folder.path, TestFolders.shared?.path ?? ""])
+                python,
+                [
+                    script.path, Subprocess.graticule, folder.path, TestFolders.shared?.path ?? "",
+                    PhantomFixture.folder.path,
+                ])
             #expect(result.status == 0, "\(result.output.suffix(2000))\n\(result.errors.suffix(3000))")
         }
     }
@@ -69,6 +73,12 @@ import Testing
             if: Subprocess.peersPython != nil && FileManager.default.isExecutableFile(atPath: "/usr/bin/chromium"),
             "needs the peers' libraries and Chromium: script/test"))
     func thePagesWorkInABrowser() throws { try run(script: "service_pages") }
+
+    @Test(
+        .enabled(
+            if: Subprocess.peersPython != nil && FileManager.default.isExecutableFile(atPath: "/usr/bin/chromium"),
+            "needs the peers' libraries and Chromium: script/test"))
+    func slidesAndCountsAreEnoughInABrowser() throws { try run(script: "service_counting") }
 
     @Test func everyRouteIsInTheOpenAPIFile() throws {
         try TestFolders.withTemporary { folder in

@@ -266,6 +266,29 @@ struct CriterionTests {
         #expect(throws: MethodError.self) { try BlockExpectation(means: [0.5, 0.6], deviations: [0.1, 0.1]) }
     }
 
+    /// Blocks of which nothing is known teach what the networks find there, as it is; known ones what their label makes of it.
+    @Test func unknownBlocksTeachWhatIsFoundInThem() throws {
+        let layout = BlockLayout(margin: 0, blocksPerSide: 2, blockSide: 1)
+        let p: [Float] = [0.1, 0.2, 0.3, 0.4]
+        let values = p.map { log(1 - $0) } + p.map { log($0) }
+        let found = try Tensor.from(values, shape: [1, 2, 2, 2], device: .cpu)
+        let known = try BlockExpectation(means: [0.4, 0.6], deviations: [0.1, 0.1])
+        let blocks: [BlockExpectation?] = [known, nil, nil, known]
+        let targets = try PixelTargets.rescaled(
+            found, blocks: blocks, unknownWeight: 0.5, layout: layout, device: .cpu)
+        let lymphocyte = try Array(targets.probabilities.values()[4...])
+        // One pixel a block: the label's own share is all that is left of what was found.
+        for (value, wanted) in zip(lymphocyte, [0.6, 0.2, 0.3, 0.6] as [Float]) { #expect(abs(value - wanted) < 1e-4) }
+        #expect(try targets.weights.values() == [1, 0.5, 0.5, 1] && targets.knownPixels == 3)
+        let without = try PixelTargets.rescaled(found, blocks: blocks, layout: layout, device: .cpu)
+        #expect(try without.weights.values() == [1, 0, 0, 1] && without.knownPixels == 2)
+        // The mean over weights of −Σ t log p.
+        let loss = try Double(targets.crossEntropy(found).item())
+        func term(_ t: Double, _ p: Double) -> Double { -(1 - t) * log(1 - p) - t * log(p) }
+        let wanted = (term(0.6, 0.1) + 0.5 * term(0.2, 0.2) + 0.5 * term(0.3, 0.3) + term(0.6, 0.4)) / 3
+        #expect(abs(loss - wanted) < 1e-5)
+    }
+
     @Test func unknownNamesAreRefused() {
         #expect(throws: MethodError.self) { try Objective(named: "magic", matching: StatisticsMatching()) }
         #expect(Set(Objective.names).isSuperset(of: Criterion.names))

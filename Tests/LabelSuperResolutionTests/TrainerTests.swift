@@ -113,6 +113,27 @@ struct TrainerTests {
         }
     }
 
+    /// A stop between two checkpoints keeps the steps that were done.
+    @Test func aStoppedRunGoesOnWhereItStopped() throws {
+        try TestFolders.withTemporary { folder in
+            let (whole, parts) = (folder.appendingPathComponent("whole"), folder.appendingPathComponent("parts"))
+            try train(whole, steps: 30)
+            let model = ModelFolder(parts)
+            try model.create()
+            let trainer = try Trainer(configuration: configuration(), priors: priors(), source: SquareSource())
+            var steps = 0
+            #expect(throws: CancellationError.self) {
+                try trainer.train(
+                    into: model, steps: 30, resume: false, stop: { steps == 17 }, preview: { _, _ in },
+                    progress: { steps = $0.step })
+            }
+            #expect(try Safetensors.metadata(of: model.checkpoint)["step"] == "17")
+            #expect(!FileManager.default.fileExists(atPath: model.weights.path))
+            try train(parts, steps: 30, resume: true)
+            #expect(try weights(whole) == weights(parts))
+        }
+    }
+
     /// The network that labels the pixels of a round is part of the checkpoint.
     @Test func expectationMaximisationResumesWithinARound() throws {
         func change(_ configuration: inout TrainingConfiguration) {

@@ -191,13 +191,9 @@ struct ContentTests {
             #expect(run.id == 1 && run.slidePath == "/a/x.svs")
             #expect(try store.summary(run: 1).cells == 7 && store.summary(run: 1).tissueSquareMillimeters == 0.2)
             #expect(try store.job(1).status == "stopped" && store.job(1).slides.count == 1)
-            #expect(try store.counts().count == 1)
-            var count = RegionCountRecord(
-                slide: "x", level0X: 0, level0Y: 0, level0Side: 100, coarseClass: 1, points: [[1, 1]], countedBy: "you")
-            try store.storeCount(count)
-            count.countedBy = "me"
-            try store.storeCount(count)
-            #expect(try store.counts().map(\.countedBy) == ["me", "you"], "each reader keeps their own")
+            let counted = try store.squareReadings()
+            #expect(counted.map(\.reader) == ["me"] && counted.map(\.square.coarseClass) == [1])
+            #expect(counted.map(\.status) == [.counted] && counted.map(\.square.sideMicrons) == [50])
             // What was begun by other rules is not gone on with.
             try store.query(
                 "SELECT (SELECT COUNT(*) FROM run), (SELECT COUNT(*) FROM tile), (SELECT COUNT(*) FROM cell), (SELECT COUNT(*) FROM cell_rtree)"
@@ -238,6 +234,27 @@ struct ContentTests {
             #expect(try ResultStore(readOnly: place).finishedRun(ofSlide: "x").cells == 1)
             let other = try ResultStore(folder.appendingPathComponent("other.sqlite"))
             #expect(try other.merge(place).runs == 1)
+        }
+    }
+
+    @Test func anotherProgramsLookCostsNothingThatIsWrittenAfterIt() throws {
+        try TestFolders.withTemporary { folder in
+            let file = folder.appendingPathComponent("r.sqlite")
+            let store = try ResultStore(file)
+            // A second connection of the same process, as the service has.
+            let views = try ResultStore(readOnly: file)
+            func counted() throws -> String {
+                try Subprocess.run(
+                    Subprocess.graticule,
+                    ["query", file.path, "SELECT COUNT(*) FROM square", "--format", "csv"]
+                ).output
+            }
+            #expect(try counted().hasSuffix("0\n"))
+            try store.addSquares([
+                SquareRecord(slide: "s", level0X: 0, level0Y: 0, level0Side: 100, sideMicrons: 50)
+            ])
+            #expect(try counted().hasSuffix("1\n"), "the log was deleted under the writer")
+            #expect(try views.squares().count == 1)
         }
     }
 }

@@ -146,21 +146,30 @@ import Testing
         }
     }
 
-    @Test func aCountReplacesTheOneBeforeIt() throws {
+    @Test func aReadingReplacesTheReadersOwnAndNoOther() throws {
         try TestFolders.withTemporary { folder in
             let store = try ResultStore(folder.appendingPathComponent("r.sqlite"))
-            var count = RegionCountRecord(
-                slide: "s", level0X: 100, level0Y: 200, level0Side: 100, coarseClass: 3,
-                points: [[110, 220], [150, 230]],
-                countedBy: "A. Pathologist")
-            try store.storeCount(count)
-            count.points = [[111, 221]]
-            try store.storeCount(count)
-            let found = try store.counts()
-            #expect(found.count == 1)
-            #expect(found[0].points == [[111, 221]])
-            #expect(found[0].countedBy == "A. Pathologist")
-            #expect(found[0].countedAt != nil)
+            let square = SquareRecord(slide: "s", level0X: 100, level0Y: 200, level0Side: 100, sideMicrons: 50)
+            #expect(try store.addSquares([square]) == 1)
+            var again = square
+            again.round = 2
+            #expect(try store.addSquares([again]) == 0, "a square that is there stays as it is")
+            var reading = SquareReadingRecord(
+                square: square, reader: "A. Pathologist", status: .open, points: [[110, 220], [150, 230]])
+            #expect(try store.storeReading(reading))
+            (reading.points, reading.status) = ([[111, 221]], .counted)
+            #expect(try store.storeReading(reading))
+            reading.reader = "B"
+            (reading.points, reading.status, reading.note) = ([], .skipped, "out of focus")
+            #expect(try store.storeReading(reading))
+            let found = try store.squareReadings()
+            #expect(found.map(\.reader) == ["A. Pathologist", "B"])
+            #expect(found.map(\.points) == [[[111, 221]], []])
+            #expect(found.map(\.status) == [.counted, .skipped])
+            #expect(found[1].note == "out of focus" && found[0].readAt != nil)
+            #expect(try store.squareReadings(by: "B").count == 1)
+            reading.square.level0X = 7
+            #expect(try !store.storeReading(reading), "there is no such square")
         }
     }
 }

@@ -127,7 +127,7 @@ struct ResultStoreTests {
             let readOnly = try ResultStore(readOnly: file)
             let error = #expect(throws: (any Error).self) { try readOnly.query(sql) { _, _ in } }
             _ = error
-            try readOnly.query("PRAGMA user_version") { _, values in #expect(values == nil || values == [.integer(5)]) }
+            try readOnly.query("PRAGMA user_version") { _, values in #expect(values == nil || values == [.integer(6)]) }
         }
     }
 

@@ -55,6 +55,13 @@ export function duration(seconds) {
     : `${Math.floor(rounded / 3600)} h ${Math.floor((rounded % 3600) / 60)} min`;
 }
 
+/** 2026-11-27 14:05, in the reader's own time zone. */
+export function date(text) {
+  const at = new Date(text);
+  const two = (value) => String(value).padStart(2, "0");
+  return `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${two(at.getHours())}:${two(at.getMinutes())}`;
+}
+
 export const statusChip = (status) => h("span", { class: `chip ${status.replaceAll(" ", "-")}` }, status);
 
 function applyTheme(theme) {
@@ -95,8 +102,8 @@ export function showError(element, error) {
   element.textContent = error.message.charAt(0).toUpperCase() + error.message.slice(1) + ".";
 }
 
-/** Axes from 0 to the given ends with curves; a curve is [class, points]. */
-export function plot(label, [xEnd, yEnd], [xTitle, yTitle], curves, extras = [], xTicks = 5) {
+/** Axes from 0 to the given ends with curves; a curve is [class, points]. The y axis's numbers begin at `yStart`. */
+export function plot(label, [xEnd, yEnd], [xTitle, yTitle], curves, extras = [], xTicks = 5, yStart = 0) {
   const [width, height, left, top, right, bottom] = [460, 340, 52, 12, 12, 44];
   const x = (value) => left + (value / xEnd) * (width - left - right);
   const y = (value) => height - bottom - (value / yEnd) * (height - top - bottom);
@@ -105,7 +112,7 @@ export function plot(label, [xEnd, yEnd], [xTitle, yTitle], curves, extras = [],
   for (let tick = 0; tick <= 5; tick += 1) {
     const b = (yEnd * tick) / 5;
     svg.append(s("line", { class: "axis", x1: x(0), x2: x(xEnd), y1: y(b), y2: y(b) }),
-      s("text", { x: left - 8, y: y(b) + 4, "text-anchor": "end" }, b.toFixed(digits(yEnd / 5))));
+      s("text", { x: left - 8, y: y(b) + 4, "text-anchor": "end" }, (b + yStart).toFixed(digits(yEnd / 5))));
   }
   for (let tick = 0; tick <= xTicks; tick += 1) {
     const a = (xEnd * tick) / xTicks;

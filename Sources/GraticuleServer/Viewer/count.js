@@ -1,144 +1,162 @@
-import { api, fixed, frame, h, plot, showError, whole } from "/viewer/common.js";
+import { api, frame, h, showError, whole } from "/viewer/common.js";
+import { Field } from "/viewer/count-field.js";
+import { onSaved, save, send, unsaved } from "/viewer/count-saves.js";
+import { agreement, guide, priors, proposals, training } from "/viewer/count-side.js";
 
 frame();
-const [lead, by, field, controls, side] = ["lead", "by", "field", "controls", "side"].map((id) => document.getElementById(id));
-const margin = 0.25;
-let regions = [];
+const [lead, by, work, side] = ["lead", "by", "work", "side"].map((id) => document.getElementById(id));
+const reasons = ["out of focus", "pen or fold", "no tissue", "cannot tell the cells apart"];
+let squares = [];
 let index = 0;
-let points = [];
-/** Whether there are dots that are not stored. */
-let hasNewDots = false;
-by.value = localStorage.getItem("counter") ?? "";
-by.addEventListener("change", () => { localStorage.setItem("counter", by.value.trim()); load(); });
+let about = { models: [], hasHeatmaps: false, isReadOnly: false };
+/** Seconds that the last squares took, for the time left. */
+let paces = JSON.parse(localStorage.getItem("paces") ?? "[]");
+let shownAt = Date.now();
 
-const region = () => regions[index];
+const name = () => by.value.trim();
+const square = () => squares[index];
+const isOpen = (candidate) => candidate.status !== "counted" && candidate.status !== "skipped";
+const reading = (candidate) => ({ slide: candidate.slide, x: candidate.x, y: candidate.y, side_microns: candidate.side_microns, status: candidate.status ?? "open", points: candidate.points, note: candidate.note ?? "", by: name() });
 
-/** The field shows the region and a margin, so that cells at its edge can be judged. */
-function view() {
-  const r = region();
-  // The service gives squares of up to 2048 px.
-  const pad = Math.max(0, Math.min(Math.round(r.side * margin), Math.floor((2048 - r.side) / 2)));
-  return { x: Math.round(r.x) - pad, y: Math.round(r.y) - pad, side: Math.round(r.side) + 2 * pad };
+const field = new Field((points) => {
+  const current = square();
+  current.points = points.map((point) => [...point]);
+  if (current.status === "skipped") current.note = "";
+  current.status = current.status === "counted" ? "counted" : "open";
+  tell();
+  if (name()) save(reading(current));
+});
+const count = h("b", { id: "count", class: "number", role: "status" });
+const saved = h("span", { id: "saved", class: "small muted", role: "status" });
+const undo = h("button", { id: "undo", onclick: () => field.undo() }, "Undo");
+const back = h("button", { onclick: () => move(-1) }, "Back");
+const next = h("button", { id: "next", class: "primary", onclick: () => finish("counted") }, "Done, next");
+const reason = h("select", { id: "skip", "aria-label": "Skip, because" }, h("option", { value: "" }, "Skip …"), reasons.map((text) => h("option", {}, text)));
+reason.addEventListener("change", () => { if (reason.value) finish("skipped", reason.value); });
+onSaved((trouble) => { saved.textContent = trouble || "stored"; saved.classList.toggle("error", Boolean(trouble)); });
+
+function needsName() {
+  if (name()) return false;
+  by.focus();
+  showError(lead, new Error("say who counts: it is stored with the count"));
+  return true;
 }
 
-function drawDots() {
-  const v = view();
-  for (const dot of field.querySelectorAll(".dot")) dot.remove();
-  for (const [x, y] of points) {
-    const dot = h("div", { class: "dot" });
-    dot.style.left = `${(100 * (x - v.x)) / v.side}%`;
-    dot.style.top = `${(100 * (y - v.y)) / v.side}%`;
-    field.append(dot);
-  }
-  document.getElementById("count").textContent = `${points.length} lymphocyte${points.length === 1 ? "" : "s"}`;
-  document.getElementById("undo").disabled = !points.length;
+function tell() {
+  const current = square();
+  count.textContent = `${field.points.length} lymphocyte${field.points.length === 1 ? "" : "s"}`;
+  undo.disabled = !field.points.length;
+  back.disabled = index === 0;
+  reason.value = current.status === "skipped" ? (reasons.includes(current.note) ? current.note : "") : "";
+  const done = squares.filter((candidate) => !isOpen(candidate)).length;
+  const left = squares.length - done;
+  const pace = paces.length >= 3 ? [...paces].sort((a, b) => a - b)[Math.floor(paces.length / 2)] : 30;
+  const minutes = Math.max(1, Math.round((left * pace) / 60));
+  lead.classList.remove("error");
+  lead.textContent = left ? `${whole(done)} of ${whole(squares.length)}, about ${whole(minutes)} minute${minutes === 1 ? "" : "s"} left. Square ${whole(index + 1)}${isOpen(current) ? "" : `: ${current.status}${current.note ? `, ${current.note}` : ""}`}.`
+    : `All ${whole(squares.length)} squares are done.`;
 }
 
 function show() {
-  const r = region();
-  points = (r.points ?? []).map((point) => [...point]);
-  hasNewDots = false;
-  const v = view();
-  const inside = h("div", { class: "inside" });
-  inside.style.left = `${(100 * (r.x - v.x)) / v.side}%`;
-  inside.style.top = `${(100 * (r.y - v.y)) / v.side}%`;
-  inside.style.width = inside.style.height = `${(100 * r.side) / v.side}%`;
-  field.replaceChildren(h("img", { src: `/slides/${r.slide}/region.jpeg?x=${v.x}&y=${v.y}&side=${v.side}`, alt: "", draggable: "false" }), inside);
-  const counted = regions.filter((other) => other.counted_by).length;
-  controls.replaceChildren(
-    h("span", {}, h("b", { id: "count", class: "number", role: "status" }), h("span", { class: "muted small" }, `  class ${r.coarse_class} (TIL probability ${fixed(r.coarse_class / 10, 1)}–${fixed((r.coarse_class + 1) / 10, 1)}) · ${r.name} at ${whole(r.x)}, ${whole(r.y)}`)),
-    h("span", { class: "row" },
-      h("button", { onclick: () => move(-1), disabled: index === 0 }, "Back"),
-      h("button", { id: "undo", onclick: undo }, "Undo"),
-      h("button", { id: "next", class: "primary", onclick: store }, index + 1 < regions.length ? "Store, next" : "Store")));
-  lead.classList.remove("error");
-  lead.textContent = `Click the middle of each lymphocyte inside the frame. Region ${index + 1} of ${regions.length}; ${counted} counted.`;
-  drawDots();
+  const current = square();
+  field.show(current, current.points);
+  shownAt = Date.now();
+  tell();
+  // The next picture is there when it is wanted.
+  const following = squares[index + 1];
+  if (following) {
+    const pad = Math.max(0, Math.min(Math.round(following.side * 0.25), Math.floor((2048 - following.side) / 2)));
+    new Image().src = `/slides/${following.slide}/region.jpeg?x=${Math.round(following.x) - pad}&y=${Math.round(following.y) - pad}&side=${Math.round(following.side) + 2 * pad}`;
+  }
 }
 
 function move(step) {
-  index = Math.max(0, Math.min(regions.length - 1, index + step));
+  index = Math.max(0, Math.min(squares.length - 1, index + step));
   show();
 }
 
-function undo() {
-  points.pop();
-  hasNewDots = true;
-  drawDots();
+/** Ends a square and goes on to the next open one. */
+function finish(status, note = "") {
+  if (!squares.length || needsName() || about.isReadOnly) return;
+  const current = square();
+  if (isOpen(current)) {
+    paces = [...paces, (Date.now() - shownAt) / 1000].filter((seconds) => seconds < 300).slice(-15);
+    localStorage.setItem("paces", JSON.stringify(paces));
+  }
+  [current.status, current.note] = [status, note];
+  save(reading(current)).then(beside);
+  const after = squares.findIndex((candidate, i) => i > index && isOpen(candidate));
+  index = after >= 0 ? after : Math.min(index + 1, squares.length - 1);
+  show();
 }
 
-let isStoring = false;
-async function store() {
-  if (isStoring) return;
-  const r = region();
-  if (!by.value.trim()) {
-    by.focus();
-    showError(lead, new Error("say who counts: it is stored with the count"));
-    return;
-  }
-  isStoring = true;
-  try {
-    await api("/api/count", { body: { slide: r.slide, x: r.x, y: r.y, points, by: by.value.trim() } });
-    r.points = points;
-    r.counted_by = by.value.trim();
-    if (index + 1 < regions.length) move(1); else show();
-    await curve();
-  } catch (error) {
-    showError(lead, error);
-  } finally {
-    isStoring = false;
-  }
-}
-
-async function curve() {
-  const priors = await api("/api/count/priors");
-  const { means, deviations, counted } = priors;
-  const top = Math.ceil(Math.max(0.1, ...means.map((mean, i) => mean + (deviations[i] ?? 0))) * 20) / 20;
-  const curves = [];
-  if (deviations.length) {
-    curves.push(["area", [...means.map((m, i) => [i, m + deviations[i]]), ...means.map((m, i) => [i, Math.max(0, m - deviations[i])]).reverse()], true]);
-  }
-  const known = means.map((mean, i) => [i, mean]).filter(([i]) => counted[i] > 0);
-  curves.push(["model", known]);
-  side.replaceChildren(h("section", { class: "panel" },
-    h("h2", {}, "η ± ρ: share of lymphocyte pixels by class"),
-    plot("Priors by class", [means.length - 1, top], ["Coarse class", "Share of pixels"], curves, known, means.length - 1),
-    h("p", { class: "small muted" }, priors.message ? "The priors are ready once every class is counted; five regions a class are enough." : "Every class is counted: graticule priors --results FILE --output priors.json makes the priors."),
-    h("table", {}, h("thead", {}, h("tr", {}, h("th", {}, "Class"), h("th", { class: "number" }, "Counted"), h("th", { class: "number" }, "η"), h("th", { class: "number" }, "ρ"))),
-      h("tbody", {}, means.map((mean, i) => h("tr", {}, h("td", {}, i), h("td", { class: "number" }, counted[i]), h("td", { class: "number" }, counted[i] ? fixed(mean, 3) : "–"), h("td", { class: "number" }, fixed(deviations[i], 3))))))));
-}
-
-field.addEventListener("click", (event) => {
-  const box = field.getBoundingClientRect();
-  const [v, r] = [view(), region()];
-  const x = v.x + ((event.clientX - box.left) / box.width) * v.side;
-  const y = v.y + ((event.clientY - box.top) / box.height) * v.side;
-  if (x < r.x || y < r.y || x > r.x + r.side || y > r.y + r.side) return;
-  points.push([Math.round(x * 10) / 10, Math.round(y * 10) / 10]);
-  hasNewDots = true;
-  drawDots();
-});
 document.addEventListener("keydown", (event) => {
-  if (event.target.tagName === "INPUT") return;
-  if (event.key === "Backspace" || (event.key === "z" && event.ctrlKey)) { event.preventDefault(); undo(); }
-  if (event.key === "Enter" && event.target.tagName !== "BUTTON") store();
+  if (["INPUT", "SELECT", "TEXTAREA"].includes(event.target.tagName) || !squares.length || event.altKey) return;
+  const isUndo = event.key === "Backspace" || (event.key === "z" && (event.ctrlKey || event.metaKey));
+  if (!isUndo && (event.ctrlKey || event.metaKey)) return;
+  const act = { n: () => move(1), p: () => move(-1), s: () => reason.focus(), "+": () => field.setZoom(1), "=": () => field.setZoom(1), "-": () => field.setZoom(-1) }[event.key.toLowerCase()];
+  if (isUndo) field.undo();
+  else if (event.key === "Enter" && event.target.tagName !== "BUTTON" && event.target.tagName !== "SUMMARY") finish("counted");
+  else if (act) act();
+  else return;
+  event.preventDefault();
 });
 
-/** The regions with this reader's counts: another's are another's. Dots that are not stored yet stay: a first click on a cell
- * is also what ends the typing of a name. */
+/** The panels beside the square. They are made after all answers are there: what is typed meanwhile must stay. */
+async function beside() {
+  const found = [await agreement().catch(() => null), await priors().catch(() => null)];
+  const parts = [training(squares, about.models, about.hasHeatmaps, about.isReadOnly), proposals(squares, about.models, about.hasHeatmaps, load)];
+  if (!squares.length) parts.reverse();
+  const focused = document.activeElement?.id;
+  side.replaceChildren(...[squares.length ? guide() : null, ...parts, ...found,
+    h("p", { class: "small" }, h("a", { href: "/api/squares.csv", download: "squares.csv" }, "Download the counts as a table"))].filter(Boolean));
+  if (focused) side.querySelector(`#${CSS.escape(focused)}`)?.focus();
+}
+
+/** The squares with this reader's counts; another's are another's. */
 async function load() {
   try {
-    lead.textContent = "Drawing regions …";
-    const loaded = await api(`/api/count/regions?by=${encodeURIComponent(by.value.trim())}`);
-    const [shown, dots] = [region(), points];
-    const same = hasNewDots ? loaded.findIndex((r) => r.slide === shown.slide && r.x === shown.x && r.y === shown.y) : -1;
-    regions = loaded;
-    index = same >= 0 ? same : Math.max(0, regions.findIndex((r) => !r.counted_by));
-    if (regions.length) show(); else lead.textContent = "There are no regions to count in.";
-    if (same >= 0) { points = dots; hasNewDots = true; drawDots(); }
-    await curve();
+    await send();
+    squares = await api(`/api/squares?by=${encodeURIComponent(name())}`);
+    for (const candidate of squares) {
+      const kept = unsaved({ ...reading(candidate) });
+      if (kept && name()) Object.assign(candidate, { points: kept.points, status: kept.status, note: kept.note });
+    }
+    if (squares.length) {
+      if (!work.children.length) {
+        work.append(h("div", { class: "stagebox" }, field.element, field.bar),
+          h("div", { class: "row spread", id: "controls" }, h("span", { class: "row" }, count, saved),
+            h("span", { class: "row" }, h("button", { "aria-label": "Zoom out", onclick: () => field.setZoom(-1) }, "−"), h("button", { "aria-label": "Zoom in", onclick: () => field.setZoom(1) }, "+"), back, undo, reason, next)));
+        new ResizeObserver(() => field.square && field.scale()).observe(field.element);
+      }
+      index = Math.max(0, squares.findIndex(isOpen));
+      show();
+    } else {
+      lead.textContent = "No squares have been chosen yet. A hundred, an hour of clicking, are enough for a model.";
+    }
+    await beside();
   } catch (error) {
     showError(lead, error);
   }
 }
+
+by.value = localStorage.getItem("counter") ?? "";
+by.addEventListener("change", async () => {
+  localStorage.setItem("counter", name());
+  // A first click on a cell is also what ends the typing of a name.
+  const current = square();
+  const dots = current && !current.status && current.points.length ? [current, current.points] : null;
+  await load();
+  if (!dots) return;
+  const same = squares.findIndex((candidate) => candidate.slide === dots[0].slide && candidate.x === dots[0].x && candidate.y === dots[0].y);
+  if (same < 0 || squares[same].status) return;
+  [squares[same].points, squares[same].status] = [dots[1], "open"];
+  index = same;
+  show();
+  save(reading(squares[same]));
+});
+// For tests and for the curious.
+window.graticuleCount = { square };
+const state = await api("/api/state").catch(() => ({}));
+about = { models: state.models ?? [], hasHeatmaps: state.has_heatmaps ?? false, isReadOnly: state.is_read_only ?? false };
 await load();

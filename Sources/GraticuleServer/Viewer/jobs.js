@@ -1,7 +1,7 @@
-import { api, duration, frame, h, showError, statusChip, whole } from "/viewer/common.js";
+import { api, date, duration, frame, h, showError, statusChip, whole } from "/viewer/common.js";
 
 frame();
-const [model, slides, start, message, list] = ["model", "slides", "start", "message", "list"].map((id) => document.getElementById(id));
+const [model, slides, start, message, list, filter, unsegmented] = ["model", "slides", "start", "message", "list", "filter", "unsegmented"].map((id) => document.getElementById(id));
 const streams = new Map();
 const isEnded = (status) => ["done", "done with failures", "failed", "stopped"].includes(status);
 
@@ -18,6 +18,12 @@ function follow(job, line, bar) {
     }
     bar.max = Math.max(1, p.slides);
     bar.value = p.slides_done + (p.tiles ? p.tiles_done / p.tiles : 0);
+    if (p.steps) {
+      bar.max = 1;
+      bar.value = ((p.network - 1) * p.steps + p.step) / (p.networks * p.steps);
+      line.textContent = `network ${p.network} of ${p.networks}, step ${whole(p.step)} of ${whole(p.steps)}, ${duration(p.seconds_left)} left`;
+      return;
+    }
     line.textContent = p.slide
       ? `${p.slide}: tile ${whole(p.tiles_done)} of ${whole(p.tiles)}, ${whole(p.cells)} lymphocytes, ${p.tiles_per_second.toFixed(1)} tiles/s, ${duration(p.seconds_left)} left for this slide`
       : p.status === "queued" ? "waiting" : "starting …";
@@ -27,10 +33,11 @@ function follow(job, line, bar) {
 
 function row(job) {
   const ended = isEnded(job.status);
+  const isTraining = job.kind === "train";
   const done = job.slides.filter((slide) => slide.status !== "queued").length;
   const failures = job.slides.filter((slide) => slide.status === "failed");
   const finished = job.slides.filter((slide) => slide.status === "done").length;
-  const line = h("div", { class: "small muted number" }, ended ? `${finished} of ${job.slides.length} slides done${job.message ? ` – ${job.message}` : ""}` : "…");
+  const line = h("div", { class: "small muted number" }, ended ? (isTraining ? (finished ? "trained" : "") : `${finished} of ${job.slides.length} slides done${job.message ? ` – ${job.message}` : ""}`) : "…");
   const bar = h("progress", { max: Math.max(1, job.slides.length), value: done, "aria-label": `Job ${job.id}` });
   const act = async (event, path, method) => {
     event.target.disabled = true;
@@ -38,11 +45,11 @@ function row(job) {
     show();
   };
   const panel = h("section", { class: "panel job", "data-job": job.id },
-    h("div", { class: "row spread" }, h("div", { class: "row" }, h("b", {}, `Job ${job.id}`), statusChip(job.status), h("span", { class: "muted small" }, `${job.model} · ${new Date(job.created_at).toLocaleString()}`)),
+    h("div", { class: "row spread" }, h("div", { class: "row" }, h("b", {}, `Job ${job.id}`), statusChip(job.status), h("span", { class: "muted small" }, isTraining ? "training of " : "", h("a", { href: `/models/${encodeURIComponent(job.model)}` }, job.model), ` · ${date(job.created_at)}`)),
       !ended ? h("button", { onclick: (event) => act(event, `/api/jobs/${job.id}`, "DELETE") }, "Stop")
         : finished < job.slides.length ? h("button", { onclick: (event) => act(event, `/api/jobs/${job.id}/retry`, "POST") }, "Retry what is not done") : null),
     ended ? null : bar, line,
-    failures.map((slide) => h("div", { class: "error small" }, `${slide.slide}: ${slide.message}`)));
+    failures.map((slide) => h("div", { class: "error small" }, isTraining ? slide.message : `${slide.slide}: ${slide.message}`)));
   // A browser has six connections to a service: one stream is enough, for the job at work.
   if (!ended && streams.size === 0) follow(job, line, bar);
   else if (!ended) line.textContent = "waiting";
@@ -57,8 +64,11 @@ async function show() {
     // The oldest open job is the one at work; it comes first in the queue.
     const open = jobs.filter((job) => !isEnded(job.status)).reverse();
     const rows = new Map(open.map((job) => [job.id, row(job)]));
-    list.replaceChildren(...jobs.slice(0, 50).map((job) => rows.get(job.id) ?? row(job)));
-    if (!jobs.length) list.append(h("p", { class: "muted" }, "No jobs yet."));
+    const wanted = filter.value.trim().toLowerCase();
+    const matches = (job) => !wanted || `${job.id} ${job.kind} ${job.model} ${job.status} ${job.slides.map((slide) => slide.slide).join(" ")}`.toLowerCase().includes(wanted);
+    const shown = jobs.filter(matches).slice(0, 50);
+    list.replaceChildren(...shown.map((job) => rows.get(job.id) ?? row(job)));
+    if (!shown.length) list.append(h("p", { class: "muted" }, jobs.length ? "No job matches." : "No jobs yet."));
   } catch (error) {
     showError(message, error);
   }
@@ -78,12 +88,25 @@ start.addEventListener("click", async () => {
   start.disabled = false;
 });
 
+filter.addEventListener("input", show);
+let entries = [];
+/** Chooses the slides that this model has not segmented. */
+unsegmented.addEventListener("click", () => {
+  const done = new Set(entries.filter((slide) => slide.runs.some((run) => run.status === "done" && run.model === model.value)).map((slide) => slide.id));
+  for (const option of slides.options) option.selected = !done.has(option.value);
+  message.className = "small muted";
+  message.textContent = `${slides.selectedOptions.length} slides that ${model.value} has not segmented.`;
+});
+
 try {
-  const [models, entries] = await Promise.all([api("/api/models"), api("/api/slides")]);
+  const [models, found] = await Promise.all([api("/api/models"), api("/api/slides")]);
+  entries = found;
   model.append(...models.map((name) => h("option", { value: name }, name)));
+  const asked = new URLSearchParams(location.search).get("model");
+  if (models.includes(asked)) model.value = asked;
   slides.append(...entries.filter((slide) => slide.id).map((slide, i) => h("option", { value: slide.id, selected: i === 0 }, slide.name)));
   start.disabled = !models.length;
-  if (!models.length) message.textContent = "No model is at hand: start the service with --models.";
+  if (!models.length) message.replaceChildren("No model is at hand: ", h("a", { href: "/count" }, "count squares to train one"), ", or start the service with --models.");
 } catch (error) {
   showError(message, error);
 }

@@ -38,10 +38,11 @@ struct BatchLoss {
         case .none: taught = nothing
         case .fineLabels:
             taught = try PixelCrossEntropy.loss(logProbabilities, labels: batch.fineLabels, device: device)
-        case .networks:
+        case .networks(_, _, let unknownWeight):
             guard let found else { throw MethodError(.training, "there is no network to learn from") }
-            taught = try PixelTargets.rescaled(found, blocks: blocks, layout: batch.layout, device: device)
-                .crossEntropy(logProbabilities)
+            taught = try PixelTargets.rescaled(
+                found, blocks: blocks, unknownWeight: unknownWeight ?? 0, layout: batch.layout, device: device
+            ).crossEntropy(logProbabilities)
         }
         total =
             try coarse * objective.coarseWeight + hints * configuration.hintWeight + taught * objective.teaching.weight

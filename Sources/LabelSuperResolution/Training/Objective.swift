@@ -9,7 +9,10 @@ public enum Teaching: Codable, Equatable, Sendable {
     /// what they found is learnt anew, without the textures by which each found it (docs/method.md §2).
     ///
     /// `evidenceWeight`: the networks' log-odds of the last label are raised by this for each unit of ``BlockBatch/evidence``.
-    case networks(weight: Double, evidenceWeight: Double)
+    ///
+    /// `unknownWeight`: what a pixel of a block without a label weighs beside one of a block with; what the networks find there is
+    /// taken as it is. nil for 0.
+    case networks(weight: Double, evidenceWeight: Double, unknownWeight: Double?)
 
     /// λ_hr and λ_self beside statistics matching; the released code's.
     public static let defaultWeight = 30.0
@@ -18,7 +21,7 @@ public enum Teaching: Codable, Equatable, Sendable {
     public var weight: Double {
         switch self {
         case .none: 0
-        case .fineLabels(let weight), .networks(let weight, _): weight
+        case .fineLabels(let weight), .networks(let weight, _, _): weight
         }
     }
 }

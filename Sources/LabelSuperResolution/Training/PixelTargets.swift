@@ -7,7 +7,8 @@ struct PixelTargets {
     let probabilities: Tensor
     /// 1 for pixels of known blocks, else 0; `N1HW`.
     let weights: Tensor
-    let knownPixels: Int
+    /// The sum of the weights.
+    let knownPixels: Double
 
     /// No belief is surer than this: a prior of exactly 0 or 1 would make log p infinite.
     static let leastProbability = 1e-3
@@ -81,7 +82,7 @@ struct PixelTargets {
         }
     }
 
-    private init(probabilities: Tensor, weights: Tensor, knownPixels: Int) {
+    private init(probabilities: Tensor, weights: Tensor, knownPixels: Double) {
         self.probabilities = probabilities
         self.weights = weights
         self.knownPixels = knownPixels
@@ -89,8 +90,11 @@ struct PixelTargets {
 
     /// The posterior of a network's output given its block: r ∝ p(ℓ) η(ℓ) / μ(ℓ), the E-step of expectation maximisation.
     /// Where the network finds too little of a label in a block its pixels are raised, where too much lowered.
+    ///
+    /// - Parameter unknownWeight: the weight of pixels of blocks of which nothing is known; their targets are p itself.
     static func rescaled(
-        _ logProbabilities: Tensor, blocks: [BlockExpectation?], layout: BlockLayout, device: Device
+        _ logProbabilities: Tensor, blocks: [BlockExpectation?], unknownWeight: Double = 0, layout: BlockLayout,
+        device: Device
     ) throws -> PixelTargets {
         let prior = try PixelTargets(
             blocks.map { $0?.means }, labels: logProbabilities.shape[1], layout: layout, device: device)
@@ -116,13 +120,22 @@ struct PixelTargets {
         }
         let raw = try fixed.exponential() * prior.probabilities / Tensor.from(divisor, shape: shape, device: device)
         let total = try raw.sum(1).reshaped([shape[0], 1, shape[2], shape[3]]) + 1e-12
+        let targets = try raw / total * prior.weights
+        guard unknownWeight > 0, blocks.contains(where: { $0 == nil }) else {
+            return PixelTargets(probabilities: targets, weights: prior.weights, knownPixels: prior.knownPixels)
+        }
+        let even = [Double](repeating: 1 / Double(labels), count: labels)
+        let unknown = try PixelTargets(
+            blocks.map { $0 == nil ? even : nil }, labels: labels, layout: layout, device: device)
         return PixelTargets(
-            probabilities: try raw / total * prior.weights, weights: prior.weights, knownPixels: prior.knownPixels)
+            probabilities: try targets + fixed.exponential() * unknown.weights,
+            weights: try prior.weights + unknown.weights * unknownWeight,
+            knownPixels: prior.knownPixels + unknownWeight * unknown.knownPixels)
     }
 
     /// The mean over known pixels of −Σ t(ℓ) log p(ℓ).
     func crossEntropy(_ logProbabilities: Tensor) throws -> Tensor {
-        try (probabilities * logProbabilities * weights).sum() * (-1 / Double(max(1, knownPixels)))
+        try (probabilities * logProbabilities * weights).sum() * (-1 / max(1, knownPixels))
     }
 }
 
@@ -132,7 +145,7 @@ enum ImplicitPosterior {
     static func qr(_ logProbabilities: Tensor, belief: PixelTargets) throws -> Tensor {
         guard belief.knownPixels > 0 else { return try (logProbabilities * 0).sum() }
         let q = try logProbabilities.exponential() * belief.weights
-        let share = 1 / Double(belief.knownPixels)
+        let share = 1 / belief.knownPixels
         let mean = try q.sum(0, 2, 3) * share
         let entropy = try (mean * (mean + 1e-12).logarithm()).sum()
         // Unknown pixels have weight 0; the constant keeps their logarithm finite.
@@ -144,7 +157,7 @@ enum ImplicitPosterior {
     static func rq(_ logProbabilities: Tensor, belief: PixelTargets) throws -> Tensor {
         guard belief.knownPixels > 0 else { return try (logProbabilities * 0).sum() }
         let shape = logProbabilities.shape
-        let share = 1 / Double(belief.knownPixels)
+        let share = 1 / belief.knownPixels
         let q = try logProbabilities.exponential()
         let mean = try (q * belief.weights).sum(0, 2, 3).reshaped([1, shape[1], 1, 1]) * share
         let raw = try belief.probabilities * q / (mean + 1e-12)

@@ -27,7 +27,7 @@ public final class Trainer {
     private let network: UNet
     private let average: UNet?
     private let optimizer: Optimizer
-    /// Trained networks that this one learns from (``Teaching/networks(weight:evidenceWeight:)``).
+    /// Trained networks that this one learns from (``Teaching/networks(weight:evidenceWeight:unknownWeight:)``).
     private let teachers: [UNet]
     /// The network as it was when the last round of expectation maximisation began.
     private var roundNetwork: UNet?
@@ -73,13 +73,16 @@ public final class Trainer {
     ///
     /// - Parameters:
     ///   - resume: goes on from the folder's checkpoint if it has one.
+    ///   - stop: asked after each step; a stopped training keeps a checkpoint of that step.
     ///   - preview: called after each validation with the network as it is then; must not keep it.
     ///   - progress: called after each step.
     /// - Returns: the last validation.
-    /// - Throws: ``MethodError`` where the checkpoint is of other settings or the loss is no number.
+    /// - Throws: ``MethodError`` where the checkpoint is of other settings or the loss is no number; `CancellationError` where it
+    ///   was stopped.
     @discardableResult
     public func train(
-        into folder: ModelFolder, steps: Int, resume: Bool, preview: (Int, any SegmentationNetwork) throws -> Void,
+        into folder: ModelFolder, steps: Int, resume: Bool, stop: () -> Bool = { false },
+        preview: (Int, any SegmentationNetwork) throws -> Void,
         progress: (Progress) -> Void
     ) throws -> ValidationMetrics? {
         if resume { try readCheckpoint(folder) }
@@ -122,6 +125,10 @@ public final class Trainer {
                 Progress(
                     step: step, steps: steps, loss: row.loss,
                     secondsPerStep: Date().timeIntervalSince(start) / Double(step - first), validation: validation))
+            if step < steps, stop() {
+                if step % Trainer.interval != 0 { try writeCheckpoint(folder) }
+                throw CancellationError()
+            }
         }
         if first >= steps {
             validation = try ValidationMetrics.measure(
@@ -179,7 +186,7 @@ public final class Trainer {
             // Averages of saturated networks reach 0: the floor keeps their logarithm finite, and within
             // the 14 units of log-odds that what else speaks for a label can overcome.
             let found = try sum.map { try ($0 * (1 / Double(networks.count)) + 1e-6).logarithm() }
-            guard case .networks(_, let weight) = configuration.objective.teaching, weight != 0,
+            guard case .networks(_, let weight, _) = configuration.objective.teaching, weight != 0,
                 !batch.evidence.isEmpty
             else { return found }
             let (labels, pixels) = (configuration.architecture.labels, shape[2] * shape[3])

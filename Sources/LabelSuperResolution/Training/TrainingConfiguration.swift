@@ -16,12 +16,17 @@ public struct TrainingConfiguration: Codable, Equatable, Sendable {
     public struct Student: Codable, Equatable, Sendable {
         /// λ_self: the weight of the cross-entropy with what the members find.
         public var weight: Double
-        /// What other evidence tells beside the members (``Teaching/networks(weight:evidenceWeight:)``).
+        /// What other evidence tells beside the members (``Teaching/networks(weight:evidenceWeight:unknownWeight:)``).
         public var evidenceWeight: Double
+        /// What the members find in blocks without a label weighs this beside the rest; nil for 0.
+        public var unknownWeight: Double?
 
-        public init(weight: Double = Teaching.defaultWeight, evidenceWeight: Double = 0) {
+        public init(
+            weight: Double = Teaching.defaultWeight, evidenceWeight: Double = 0, unknownWeight: Double? = nil
+        ) {
             self.weight = weight
             self.evidenceWeight = evidenceWeight
+            self.unknownWeight = unknownWeight
         }
     }
 
@@ -58,7 +63,8 @@ public struct TrainingConfiguration: Codable, Equatable, Sendable {
         settings.objective = Objective(
             criterion: .statisticsMatching(objective.criterion?.matching ?? StatisticsMatching()),
             coarseWeight: objective.coarseWeight,
-            teaching: .networks(weight: student.weight, evidenceWeight: student.evidenceWeight))
+            teaching: .networks(
+                weight: student.weight, evidenceWeight: student.evidenceWeight, unknownWeight: student.unknownWeight))
         settings.seed = seed &+ 1000
         return settings
     }

@@ -41,48 +41,36 @@ public enum CountTable {
         return try priors(counts, from: url.path, nucleusDiameter: nucleusDiameter)
     }
 
-    /// Priors from the counts that the service's page has stored.
+    /// Priors from the squares that were counted on the service's page, as far as they are regions of a class.
     ///
     /// - Throws: where a class was not counted at all.
     public static func priors(
-        of counts: [RegionCountRecord], from source: String, nucleusDiameter: Double = CountTable.nucleusDiameter,
+        of readings: [SquareReadingRecord], from source: String, nucleusDiameter: Double = CountTable.nucleusDiameter,
         classes: ProbabilityClasses = ProbabilityClasses()
     ) throws -> LabelPriors {
-        var byClass = [[Double]](repeating: [], count: classes.count)
-        for region in byRegion(counts) where byClass.indices.contains(region.coarseClass) {
-            byClass[region.coarseClass].append(region.lymphocytes)
-        }
-        return try priors(byClass, from: source, nucleusDiameter: nucleusDiameter)
+        try priors(byClass(readings, classes: classes), from: source, nucleusDiameter: nucleusDiameter)
     }
 
-    /// Each region once, with the mean of its readers' counts.
-    public static func byRegion(_ counts: [RegionCountRecord]) -> [(coarseClass: Int, lymphocytes: Double)] {
-        struct Key: Hashable {
-            let slide: String
-            let x: Double
-            let y: Double
+    /// The counts of each class, each region once, with the mean of its readers' counts.
+    public static func byClass(
+        _ readings: [SquareReadingRecord], classes: ProbabilityClasses = ProbabilityClasses()
+    ) -> [[Double]] {
+        var counts = [[Double]](repeating: [], count: classes.count)
+        let counted = readings.filter { $0.square.coarseClass.map(counts.indices.contains) ?? false }
+        for known in counts.indices {
+            let squares = counted.filter { $0.square.coarseClass == known }.compactMap(CountedSquare.init)
+            counts[known] = SquareReadings.grouped(squares).map(\.mean)
         }
-        var order: [Key] = []
-        var regions: [Key: [RegionCountRecord]] = [:]
-        for count in counts {
-            let key = Key(slide: count.slide, x: count.level0X, y: count.level0Y)
-            if regions[key] == nil { order.append(key) }
-            regions[key, default: []].append(count)
-        }
-        return order.compactMap { key in
-            guard let read = regions[key], let first = read.first else { return nil }
-            return (first.coarseClass, Double(read.reduce(0) { $0 + $1.lymphocytes }) / Double(read.count))
-        }
+        return counts
     }
 
     /// The mean share of lymphocyte pixels of each class as far as it has been counted; 0 where it has not.
     public static func partialMeans(
-        of counts: [RegionCountRecord], classes: Int, nucleusDiameter: Double = CountTable.nucleusDiameter
+        _ counts: [[Double]], nucleusDiameter: Double = CountTable.nucleusDiameter
     ) -> [Double] {
         let radius = nucleusDiameter / 2 / LymphocyteTraining.micronsPerPixel
-        return (0..<classes).map { known in
-            let values = byRegion(counts).filter { $0.coarseClass == known }.map(\.lymphocytes)
-            return values.reduce(0, +) / Double(max(1, values.count)) * .pi * radius * radius / regionPixels
+        return counts.map { values in
+            values.reduce(0, +) / Double(max(1, values.count)) * .pi * radius * radius / regionPixels
         }
     }
 

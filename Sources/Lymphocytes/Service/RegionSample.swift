@@ -3,6 +3,7 @@ internal import CoarseTraining
 internal import Failures
 public import Foundation
 internal import LabelSuperResolution
+public import ResultStore
 public import WholeSlide
 
 /// A coarse region drawn for counting.
@@ -13,6 +14,15 @@ public struct RegionSample: Codable, Sendable, Equatable {
     public let level0X: Double
     public let level0Y: Double
     public let level0Side: Double
+    /// µm.
+    public let sideMicrons: Double
+
+    /// The region as a square to count in.
+    public var square: SquareRecord {
+        SquareRecord(
+            slide: slide, level0X: level0X, level0Y: level0Y, level0Side: level0Side, sideMicrons: sideMicrons,
+            coarseClass: coarseClass)
+    }
 
     /// Draws regions of each class at random from the slides that have a heatmap.
     ///
@@ -34,7 +44,8 @@ public struct RegionSample: Codable, Sendable, Equatable {
             return RegionSample(
                 slide: slide.name, coarseClass: choice.coarseClass,
                 level0X: frame.level0(Double(corner.x)).rounded(), level0Y: frame.level0(Double(corner.y)).rounded(),
-                level0Side: slide.heatmap.level0Side)
+                level0Side: frame.level0(slide.regions.workingSide),
+                sideMicrons: (slide.regions.workingSide * frame.micronsPerPixel * 10).rounded() / 10)
         }
     }
 

@@ -37,12 +37,24 @@ public struct SlideSampling: Codable, Equatable, Sendable {
     public var gridOffset = 0.0
     /// Whether images are laid down in one of eight orientations. Only to be measured without.
     public var isTurned = true
+    /// The share of images that show tissue without any label; nil for none.
+    public var unlabelledShare: Double?
 }
 
 /// Settings of a lymphocyte model: of its networks, and of how their images are drawn.
 public struct LymphocyteSettings: Codable, Equatable, Sendable {
     public var training: TrainingConfiguration
     public var sampling: SlideSampling
+
+    /// The same for a training whose only labels are counted squares: each image has one labelled block instead of four, so a step
+    /// sees more images, which are smaller; some show tissue without a label.
+    func forSquares() -> LymphocyteSettings {
+        var settings = self
+        settings.training.batchSize = settings.training.batchSize * 8 / 3
+        if settings.sampling.unlabelledShare == nil { settings.sampling.unlabelledShare = 0.25 }
+        if settings.training.student?.unknownWeight == nil { settings.training.student?.unknownWeight = 1 }
+        return settings
+    }
 }
 
 extension TrainingPreset {

@@ -9,10 +9,15 @@ internal import ResultStore
 public import Torch
 internal import WholeSlide
 
-/// Trains a lymphocyte model from a folder of slides and a folder of heatmaps.
+/// Trains a lymphocyte model from a folder of slides with heatmaps, with counted squares, or with both.
 public struct LymphocyteTraining: Sendable {
     public var slides: URL
-    public var heatmaps: URL
+    /// nil where counted squares are the only labels.
+    public var heatmaps: URL?
+    /// What readers counted; empty where heatmaps are the only labels.
+    public var squares: [CountedSquare] = []
+    /// What a count leads to expect.
+    public var counting = CellCounting()
     public var output: URL
     /// Names of the slides to use; empty for all.
     public var only: Set<String> = []
@@ -31,7 +36,7 @@ public struct LymphocyteTraining: Sendable {
     /// The scale at which the network works (paper §3.2).
     public static let micronsPerPixel = 0.5
 
-    public init(slides: URL, heatmaps: URL, output: URL, settings: LymphocyteSettings) {
+    public init(slides: URL, heatmaps: URL?, output: URL, settings: LymphocyteSettings) {
         self.slides = slides
         self.heatmaps = heatmaps
         self.output = output
@@ -64,7 +69,7 @@ public struct LymphocyteTraining: Sendable {
         let occurring = set.regionsPerClass.indices.filter { set.regionsPerClass[$0] > 0 }
         if occurring.count == 1, let only = occurring.first {
             warnings.append(
-                "all regions are of class \(only): a network learns from differences between classes; add slides with others"
+                "all regions and squares are of class \(only): a network learns from differences between classes; add slides with others"
             )
         } else if let validation, validation.correlation < leastCorrelation {
             warnings.append(
@@ -76,9 +81,10 @@ public struct LymphocyteTraining: Sendable {
         }
         for slide in set.slides {
             let count = slide.regions.offGrid
-            guard Double(count) > mostOffGrid * Double(slide.heatmap.regions.count) else { continue }
+            let all = slide.heatmap?.regions.count ?? 0
+            guard Double(count) > mostOffGrid * Double(all) else { continue }
             warnings.append(
-                "\(count) of the \(slide.heatmap.regions.count) regions of \(slide.name) lie between the squares of their grid and were left out"
+                "\(count) of the \(all) regions of \(slide.name) lie between the squares of their grid and were left out"
             )
         }
         return warnings
@@ -87,14 +93,51 @@ public struct LymphocyteTraining: Sendable {
     /// Partial regions at a slide's edges are a few of a hundred.
     private static let mostOffGrid = 0.05
 
-    /// Trains up to `steps` and writes the model folder; slides that cannot be used are left out and reported.
-    public func run(steps: Int, resume: Bool, report: (Event) -> Void) throws -> Outcome {
+    /// What the labels are, with the names and priors of their classes.
+    private struct Labels {
+        let names: [String]
+        let priors: LabelPriors
+        /// The class with which a square is drawn.
+        let stratum: @Sendable (SquareReadings) -> Int
+    }
+
+    private func labels(of squares: [SquareReadings]) throws -> Labels {
+        let counting = counting
+        guard heatmaps != nil else {
+            guard priors == nil else {
+                throw InputError(
+                    .unusable, "priors are of a heatmap's classes; counted squares bring their own: leave --priors out")
+            }
+            let strata = try CountStrata(squares, counting: counting)
+            return Labels(names: strata.names, priors: strata.priors) { strata.index(of: $0.mean) }
+        }
         let classes = ProbabilityClasses()
         let priors = try self.priors ?? LabelPriors.defaultCurve(label: "lymphocyte", classCount: classes.count)
         guard priors.classCount == classes.count else {
             throw InputError(.unusable, "the priors have \(priors.classCount) classes, the heatmaps \(classes.count)")
         }
-        var settings = settings
+        let means = priors.means.map { $0[$0.count - 1] }
+        return Labels(names: classes.names, priors: priors) { square in
+            let share = counting.share(
+                count: square.mean, readers: square.counts.count, sideMicrons: square.sideMicrons)
+            return means.indices.min { abs(means[$0] - share.mean) < abs(means[$1] - share.mean) } ?? 0
+        }
+    }
+
+    /// Trains up to `steps` and writes the model folder; slides that cannot be used are left out and reported.
+    ///
+    /// - Parameter stop: asked after each step; a stopped training keeps a checkpoint, from which it goes on with `resume`.
+    /// - Throws: `CancellationError` where it was stopped.
+    public func run(
+        steps: Int, resume: Bool, stop: () -> Bool = { false }, report: (Event) -> Void
+    ) throws -> Outcome {
+        guard heatmaps != nil || !squares.isEmpty else {
+            throw InputError(.unusable, "there is nothing to learn from: give heatmaps, counted squares, or both")
+        }
+        let readings = SquareReadings.grouped(squares)
+        let labels = try labels(of: readings)
+        let priors = labels.priors
+        var settings = heatmaps == nil ? settings.forSquares() : settings
         // A constant stays one only without the fixed term.
         if settings.training.objective.criterion?.constantLabel(priors: priors) != nil {
             settings.training.architecture.prior = nil
@@ -104,7 +147,7 @@ public struct LymphocyteTraining: Sendable {
                 .unusable,
                 "criterion \(settings.training.objective.name) needs fine labels: give a folder of masks with --masks")
         }
-        let (slides, failures) = try openSlides(classes, report: report)
+        let (slides, failures) = try openSlides(readings, labels: labels, report: report)
         let encoding = InputEncoding.rgbStains
         var set = try TrainingSet(
             slides: slides, encoding: encoding, settings: settings, priors: priors)
@@ -112,11 +155,11 @@ public struct LymphocyteTraining: Sendable {
         let folder = ModelFolder(output)
         try folder.create()
         report(.ready(slides: set.summary, regionsPerClass: set.regionsPerClass, priors: priors))
-        let previewRegions = set.previewRegions(count: 6, classNames: classes.names)
+        let previewRegions = set.previewRegions(count: 6, classNames: labels.names)
         let networks = try EnsembleTraining(
             folder: folder, configuration: settings.training, priors: priors, device: device
         ).run(
-            steps: steps, resume: resume, source: set, studentSource: set.forStudent(settings),
+            steps: steps, resume: resume, source: set, studentSource: set.forStudent(settings), stop: stop,
             preview: { own, step, network in
                 try TrainingPreview(folder: own, channels: encoding.channels, encode: encoding.encoded)
                     .write(step: step, network: network, regions: previewRegions)
@@ -125,7 +168,7 @@ public struct LymphocyteTraining: Sendable {
         let assessment = try NetworkAssessment(
             networks, on: set, priors: priors, temperature: fitsTemperature ? nil : 1)
         let model = LymphocyteModelDescription(
-            settings: set.modelSettings, coarseClasses: classes.names, priors: priors, training: settings.training,
+            settings: set.modelSettings, coarseClasses: labels.names, priors: priors, training: settings.training,
             steps: steps, assessment: assessment,
             versions: [
                 "graticule": GraticuleVersion.current, "libtorch": TorchRuntime.version,
@@ -138,7 +181,7 @@ public struct LymphocyteTraining: Sendable {
     }
 
     private func openSlides(
-        _ classes: ProbabilityClasses, report: (Event) -> Void
+        _ readings: [SquareReadings], labels: Labels, report: (Event) -> Void
     ) throws -> (slides: [LabelledSlide], failures: [FailedInput]) {
         let contents = SlideFolder.contents(of: [slides])
         if let missing = contents.failures.first { throw missing }
@@ -147,21 +190,41 @@ public struct LymphocyteTraining: Sendable {
         for name in only.union(exclude).sorted() where !names.contains(name) {
             throw InputError(.unusable, "there is no slide named '\(name)' in \(slides.path)")
         }
+        let counted = Dictionary(grouping: readings, by: \.slide)
+        let titles = Set(files.map(\.title))
         var opened: [LabelledSlide] = []
         var failures: [FailedInput] = []
+        func leaveOut(_ name: String, _ error: any Error) {
+            let failure = FailedInput(name: name, error: error)
+            failures.append(failure)
+            report(.leftOut(failure))
+        }
+        for name in counted.keys.sorted() where !titles.contains(name) {
+            let count = counted[name]?.count ?? 0
+            leaveOut(
+                name,
+                InputError(
+                    .unusable,
+                    "\(count) square\(count == 1 ? "" : "s") counted in '\(name)': there is no slide of that name in \(slides.path)"
+                ))
+        }
         for file in files {
             let name = file.name
             guard only.isEmpty || only.contains(name), !exclude.contains(name) else { continue }
+            let own = counted[file.title] ?? []
+            guard heatmaps != nil || !own.isEmpty else { continue }
             do {
-                opened.append(
-                    try LabelledSlide(
-                        file, heatmaps: heatmaps, masks: settings.training.objective.needsFineLabels ? masks : nil,
-                        micronsPerPixel: LymphocyteTraining.micronsPerPixel, givenScale: givenScale,
-                        coarseClasses: classes))
+                var slide = try labelledSlide(file, hasSquares: !own.isEmpty)
+                try slide.add(own, counting: counting, stratum: labels.stratum) { square in
+                    leaveOut(
+                        file.title,
+                        InputError(
+                            .unusable,
+                            "the square at \(square.level0X), \(square.level0Y) does not lie on slide \(file.title)"))
+                }
+                opened.append(slide)
             } catch {
-                let failure = FailedInput(name: name, error: error)
-                failures.append(failure)
-                report(.leftOut(failure))
+                leaveOut(name, error)
             }
         }
         guard !opened.isEmpty else {
@@ -171,5 +234,19 @@ public struct LymphocyteTraining: Sendable {
                     ?? "no slide is left to train on: --only and --exclude leave none")
         }
         return (opened, failures)
+    }
+
+    /// A slide with its heatmap, where there are some; one with counted squares does not need one.
+    private func labelledSlide(_ file: SlideFile, hasSquares: Bool) throws -> LabelledSlide {
+        let masks = settings.training.objective.needsFineLabels ? masks : nil
+        func open(_ heatmaps: URL?) throws -> LabelledSlide {
+            try LabelledSlide(
+                file, heatmaps: heatmaps, masks: masks, micronsPerPixel: LymphocyteTraining.micronsPerPixel,
+                givenScale: givenScale, coarseClasses: ProbabilityClasses())
+        }
+        guard hasSquares, let heatmaps, try FilePairing(file, in: heatmaps).heatmap() == nil else {
+            return try open(heatmaps)
+        }
+        return try open(nil)
     }
 }

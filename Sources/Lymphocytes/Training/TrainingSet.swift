@@ -7,18 +7,19 @@ public import Logging
 internal import Raster
 internal import WholeSlide
 
-/// Blocks of slides with their coarse classes, drawn as ``SlideSampling`` says.
+/// Blocks of slides with their coarse labels, drawn as ``SlideSampling`` says.
 public struct TrainingSet: BlockSource, CalibrationBlocks {
     typealias Place = BlockSplit.Place
 
     public let slides: [LabelledSlide]
+    /// The slides' grids of blocks; a place's image is one of these.
+    private let grids: [(slide: Int, blocks: BlockGrid)]
     public let encoding: InputEncoding
     public let layout: BlockLayout
     private let validationLayout: BlockLayout
     private let architecture: UNetArchitecture
     private let sampling: SlideSampling
-    /// Expected share of lymphocyte pixels by class, for the colour labels.
-    private let expected: [Double]
+    private let priors: LabelPriors
     let split: BlockSplit
     /// Set where the images are for a student.
     private var noise: ImageNoise?
@@ -37,26 +38,29 @@ public struct TrainingSet: BlockSource, CalibrationBlocks {
     public init(
         slides: [LabelledSlide], encoding: InputEncoding, settings: LymphocyteSettings, priors: LabelPriors
     ) throws {
-        guard let first = slides.first else {
-            throw InputError(.unusable, "no slide with a heatmap is left to train on")
+        grids = slides.enumerated().flatMap { index, slide in slide.grids.map { (index, $0) } }
+        guard let first = grids.first else {
+            throw InputError(.unusable, "no slide with coarse labels is left to train on")
         }
         // Even, so that a margin can fill the image up to a multiple of the pooling grid.
-        let side = max(2, Int((first.regions.workingSide / 2).rounded()) * 2)
-        for slide in slides where abs(slide.regions.workingSide - Double(side)) > 2 {
+        let side = max(2, Int((first.blocks.workingSide / 2).rounded()) * 2)
+        for grid in grids where abs(grid.blocks.workingSide - Double(side)) > 2 {
             throw InputError(
                 .unusable,
-                "the heatmap regions of \(slide.name) are \(slide.regions.workingSide) working pixels wide, those of "
-                    + "\(first.name) \(side): train on slides with equal regions")
+                "the regions or squares of \(slides[grid.slide].name) are \(grid.blocks.workingSide) working pixels wide, "
+                    + "those of \(slides[first.slide].name) \(side): train on slides with equal ones")
         }
         architecture = settings.training.architecture
         sampling = settings.sampling
         let multiple = max(16, architecture.gridMultiple)
-        layout = BlockLayout.fitting(blocksPerSide: 2, blockSide: side, multiple: multiple)
+        // Single squares have no labelled neighbours: an image around each shows more of them.
+        let blocksPerSide = slides.contains { $0.heatmap != nil } ? 2 : 1
+        layout = BlockLayout.fitting(blocksPerSide: blocksPerSide, blockSide: side, multiple: multiple)
         validationLayout = BlockLayout.fitting(blocksPerSide: 1, blockSide: side, multiple: multiple)
         self.slides = slides
         self.encoding = encoding
-        expected = priors.means.map { $0[$0.count - 1] }
-        split = BlockSplit(slides.map(\.regions), classes: priors.classCount, seed: settings.training.seed)
+        self.priors = priors
+        split = BlockSplit(grids.map(\.blocks), classes: priors.classCount, seed: settings.training.seed)
         guard split.training.contains(where: { !$0.isEmpty }) else {
             throw InputError(
                 .unusable, "no heatmap region lies on tissue: check that heatmaps and slides belong together")
@@ -84,7 +88,7 @@ public struct TrainingSet: BlockSource, CalibrationBlocks {
         for _ in 0..<count {
             let sample = try drawReadable(using: &generator)
             encoding.append(sample.image, to: &input)
-            blocks += sample.classes.values.map { BlockLabel($0) }
+            blocks += sample.labels.values
             hints += sample.colors.values
             fineLabels += sample.fine?.values ?? []
             if let seen = sample.teacherImage { encoding.append(seen, to: &teacherInput) }
@@ -98,7 +102,7 @@ public struct TrainingSet: BlockSource, CalibrationBlocks {
     /// An image with what is known of it.
     private struct Sample {
         let image: RGBImage
-        let classes: Plane<Int?>
+        let labels: Plane<BlockLabel>
         /// What colour tells.
         let colors: Plane<Int8>
         /// What masks tell, where there are some.
@@ -119,25 +123,70 @@ public struct TrainingSet: BlockSource, CalibrationBlocks {
                 column: place.position.column - Int.random(in: 0..<n, using: &generator),
                 row: place.position.row - Int.random(in: 0..<n, using: &generator))
             do {
-                return try draw(slide: place.image, position: position, using: &generator)
+                if let share = sampling.unlabelledShare, Double.random(in: 0..<1, using: &generator) < share {
+                    return try drawUnlabelled(slide: grids[place.image].slide, using: &generator)
+                }
+                return try draw(grid: place.image, position: position, using: &generator)
             } catch let error as SlideError where attempt < TrainingSet.mostAttempts {
                 // One unreadable tile must not end a night's training; a slide full of them must.
-                logger.debug("a region of \(slides[place.image].name) is left out: \(explanation(of: error))")
+                let name = slides[grids[place.image].slide].name
+                logger.debug("a region of \(name) is left out: \(explanation(of: error))")
             }
         }
         throw InputError(.unusable, "no region can be read")
     }
 
     private func draw(
-        slide index: Int, position: BlockGrid.Position, using generator: inout SeededGenerator
+        grid index: Int, position: BlockGrid.Position, using generator: inout SeededGenerator
     ) throws -> Sample {
-        let slide = slides[index]
-        var corner = slide.regions.corner(position)
+        let (slideIndex, grid) = grids[index]
+        var corner = grid.corner(position)
         if sampling.gridOffset > 0 {
             let most = Int(sampling.gridOffset * Double(layout.blockSide))
             corner.x += Int.random(in: -most...most, using: &generator)
             corner.y += Int.random(in: -most...most, using: &generator)
         }
+        let n = layout.blocksPerSide
+        var labels = Plane<BlockLabel>(width: n, height: n, repeating: .unknown)
+        for row in 0..<n {
+            for column in 0..<n {
+                let neighbour = BlockGrid.Position(column: position.column + column, row: position.row + row)
+                if !split.isHeldOut(Place(image: index, position: neighbour)) {
+                    labels[column, row] = grid.label(neighbour)
+                }
+            }
+        }
+        return try sample(slide: slideIndex, corner: corner, labels: labels, using: &generator) { mask in
+            fineLabels(of: index, mask: mask, position: position, corner: corner, labels: labels)
+        }
+    }
+
+    /// Tissue of which nothing is known but what colour tells, and what teachers find there.
+    private func drawUnlabelled(slide index: Int, using generator: inout SeededGenerator) throws -> Sample {
+        let slide = slides[index]
+        let frame = slide.reader.frame
+        let place = slide.tissue.place(using: &generator)
+        let half = Double(layout.blocksPerSide * layout.blockSide) / 2
+        let corner = (
+            x: Int((frame.working(place.x) - half).rounded()), y: Int((frame.working(place.y) - half).rounded())
+        )
+        let n = layout.blocksPerSide
+        let nothing = Plane<BlockLabel>(width: n, height: n, repeating: .unknown)
+        return try sample(slide: index, corner: corner, labels: nothing, using: &generator) { _ in
+            Plane(width: layout.imageSide, height: layout.imageSide, repeating: -1)
+        }
+    }
+
+    /// Reads an image and lays it down as it is to be seen.
+    ///
+    /// - Parameters:
+    ///   - corner: of the blocks, working pixels; the margin lies around them.
+    ///   - fine: gives the mask's labels before the image is turned.
+    private func sample(
+        slide index: Int, corner: (x: Int, y: Int), labels: Plane<BlockLabel>, using generator: inout SeededGenerator,
+        fine: (FineMask) -> Plane<Int8>
+    ) throws -> Sample {
+        let slide = slides[index]
         let side = layout.imageSide
         let image = try slide.reader.read(
             x: corner.x - layout.margin, y: corner.y - layout.margin, width: side, height: side)
@@ -153,25 +202,14 @@ public struct TrainingSet: BlockSource, CalibrationBlocks {
         if let noise { restained = spoilt(restained, by: noise, using: &generator) }
         let drawn = Orientation.all[Int.random(in: 0..<8, using: &generator)]
         let orientation = sampling.isTurned ? drawn : Orientation(quarterTurns: 0, isFlipped: false)
-        let n = layout.blocksPerSide
-        var classes = Plane<Int?>(width: n, height: n, repeating: nil)
-        for row in 0..<n {
-            for column in 0..<n {
-                let neighbour = BlockGrid.Position(column: position.column + column, row: position.row + row)
-                classes[column, row] =
-                    split.isHeldOut(Place(image: index, position: neighbour)) ? nil : slide.regions[neighbour]
-            }
-        }
         let colors = ColorLabels(
             fraction: sampling.colorLabelFraction, darkestMultiple: sampling.colorDarkestMultiple
-        ).labels(of: image, layout: layout, expected: classes.map { $0.map { expected[$0] } })
+        ).labels(
+            of: image, layout: layout,
+            expected: try labels.map { try priors.expectation(of: $0).map { $0.means[$0.means.count - 1] } })
         return Sample(
-            image: restained.turned(orientation), classes: classes.turned(orientation),
-            colors: colors.turned(orientation),
-            fine: slide.mask.map {
-                fineLabels(of: index, mask: $0, position: position, corner: corner, classes: classes)
-                    .turned(orientation)
-            },
+            image: restained.turned(orientation), labels: labels.turned(orientation),
+            colors: colors.turned(orientation), fine: slide.mask.map { fine($0).turned(orientation) },
             teacherImage: noise.map { _ in image.turned(orientation) },
             evidence: givesEvidence ? NucleusShape.roundness(of: image).turned(orientation) : nil)
     }
@@ -190,13 +228,14 @@ public struct TrainingSet: BlockSource, CalibrationBlocks {
 
     /// The mask's labels inside the blocks that are drawn from; the margin has none, as with coarse labels.
     private func fineLabels(
-        of index: Int, mask: FineMask, position: BlockGrid.Position, corner: (x: Int, y: Int), classes: Plane<Int?>
+        of index: Int, mask: FineMask, position: BlockGrid.Position, corner: (x: Int, y: Int),
+        labels known: Plane<BlockLabel>
     ) -> Plane<Int8> {
         let side = layout.imageSide
-        let frame = slides[index].reader.frame
+        let frame = slides[grids[index].slide].reader.frame
         var labels = Plane<Int8>(width: side, height: side, repeating: -1)
         for row in 0..<layout.blocksPerSide {
-            for column in 0..<layout.blocksPerSide where classes[column, row] != nil {
+            for column in 0..<layout.blocksPerSide where known[column, row] != .unknown {
                 let neighbour = BlockGrid.Position(column: position.column + column, row: position.row + row)
                 guard split.isLabelled(Place(image: index, position: neighbour), fraction: sampling.fineFraction)
                 else { continue }
@@ -258,25 +297,27 @@ public struct TrainingSet: BlockSource, CalibrationBlocks {
 
     /// Regions with their margin, by class, 16 at a time; what cannot be read is left out.
     private func batches(of places: [[Place]]) -> some Sequence<BlockBatch> {
-        let chosen = places.enumerated().flatMap { known, places in places.map { (place: $0, known: known) } }
+        let chosen = places.flatMap { $0 }
         return stride(from: 0, to: chosen.count, by: 16).lazy.compactMap { start in
             let part = chosen[start..<min(start + 16, chosen.count)].compactMap { region in
-                (try? image(of: region.place, layout: validationLayout)).map { (image: $0, known: region.known) }
+                (try? image(of: region, layout: validationLayout)).map {
+                    (image: $0, label: grids[region.image].blocks.label(region.position))
+                }
             }
             guard !part.isEmpty else { return nil }
             var input: [Float] = []
             for region in part { encoding.append(region.image, to: &input) }
             return BlockBatch(
                 layout: validationLayout, channels: encoding.channels, input: input,
-                blocks: part.map { .coarseClass($0.known) })
+                blocks: part.map(\.label))
         }
     }
 
     /// A region with the layout's margin around it.
     private func image(of place: Place, layout: BlockLayout) throws -> RGBImage {
-        let slide = slides[place.image]
-        let corner = slide.regions.corner(place.position)
-        return try slide.reader.read(
+        let (slide, grid) = grids[place.image]
+        let corner = grid.corner(place.position)
+        return try slides[slide].reader.read(
             x: corner.x - layout.margin, y: corner.y - layout.margin, width: layout.imageSide, height: layout.imageSide)
     }
 
@@ -291,8 +332,13 @@ public struct TrainingSet: BlockSource, CalibrationBlocks {
             fingerprint.add("\(slide.name) \(size.width)×\(size.height)".utf8)
             fingerprint.add(slide.scale.micronsPerPixel)
             if let mask = slide.mask { fingerprint.add(mask.pixels.values) }
-            for (position, known) in slide.regions.known {
-                fingerprint.add("\(position.column),\(position.row):\(known) ".utf8)
+            for grid in slide.grids {
+                for (position, known) in grid.known {
+                    fingerprint.add("\(position.column),\(position.row):\(known) ".utf8)
+                    guard case .expectation(let own) = grid.label(position) else { continue }
+                    let corner = grid.corner(position)
+                    fingerprint.add("\(corner.x),\(corner.y) \(own.means) \(own.deviations) ".utf8)
+                }
             }
         }
         return fingerprint.text
@@ -301,9 +347,11 @@ public struct TrainingSet: BlockSource, CalibrationBlocks {
     /// What was used of each slide, for the model's description.
     public var summary: [SlideUse] {
         slides.enumerated().map { index, slide in
-            SlideUse(
-                name: slide.name, regions: split.training.reduce(0) { $0 + $1.filter { $0.image == index }.count },
-                validationRegions: split.validation.reduce(0) { $0 + $1.filter { $0.image == index }.count })
+            func count(_ places: [[Place]]) -> Int {
+                places.reduce(0) { $0 + $1.count { grids[$0.image].slide == index } }
+            }
+            return SlideUse(
+                name: slide.name, regions: count(split.training), validationRegions: count(split.validation))
         }
     }
 

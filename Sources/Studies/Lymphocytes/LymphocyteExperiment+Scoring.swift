@@ -8,68 +8,12 @@ internal import WholeSlide
 
 /// How finished networks and rivals are scored on a fold's test slide.
 extension LymphocyteExperiment {
-    private static let sets = [("natural", ""), ("hard", "-hard")]
-
     func score(_ model: SegmentationModel, job: Job) throws -> ExperimentResult {
         var result = ExperimentResult(method: job.method.name, fold: job.fold.name, seed: job.seed)
-        result.steps = model.description.steps
-        result.threshold = model.threshold
-        result.heldOutCorrelation = model.description.validation?.correlation
-        if job.fold.hasPatches {
-            for (name, suffix) in LymphocyteExperiment.sets {
-                let set = try PatchSet(data.patches(job.fold.test + suffix), givenScale: nil)
-                for score in PatchScore.allCases {
-                    let evaluation = try PatchEvaluation(set, model: model, score: score) { _, _ in }
-                    result.patches[name, default: [:]][score.rawValue] = evaluation.auc
-                    result.darkness[name] = evaluation.darkness
-                    guard score == .disc else { continue }
-                    if name == "natural" { result.calibrationError = evaluation.reliability.expectedCalibrationError }
-                    try writeScores(evaluation, name: name, job: job)
-                }
-            }
-        }
-        let map = try SlideMap(slide: data.slide(job.fold.test), model: model)
-        let pixels = map.pixelMetrics(
-            mask: try FineMask(for: SlideFile(data.slide(job.fold.test)), in: data.masks), threshold: model.threshold)
-        (result.pixelAUC, result.intersectionOverUnion) = (pixels.auc, pixels.intersectionOverUnion)
-        let truth =
-            try CellEvaluation.readTruth(
-                data.cells(job.fold.test), types: [LymphocyteExperiment.lymphocyteType])[job.fold.test] ?? []
-        if !job.fold.hasPatches {
-            let everything = try CellEvaluation.readTruth(
-                data.cells(job.fold.test), types: Set((0...9).map(String.init).filter { $0 != "2" }))
-            let nuclei = try NucleusMetrics(
-                map: map, lymphocytes: truth, others: everything[job.fold.test] ?? [], seed: 1)
-            result.patches = ["natural": ["disc": nuclei.all], "hard": ["disc": nuclei.hard]]
-            result.darkness = ["natural": nuclei.darkness]
-        }
-        result.cells = try cellScore(model, job: job, truth: truth, splitDepth: CellOutliner.defaultSplitDepth)
-        if ["sr", "sr-pair", "sr-self", "base", "self-round"].contains(job.method.name) {
-            // Deeper than any neck: nothing is cut.
-            result.unsplitCells = try cellScore(model, job: job, truth: truth, splitDepth: 1000)
-        }
+        try FoldScoring(data: data, fold: job.fold, folder: folder(job)).score(
+            model, into: &result,
+            alsoUncut: ["sr", "sr-pair", "sr-self", "base", "self-round"].contains(job.method.name))
         return result
-    }
-
-    private func cellScore(
-        _ model: SegmentationModel, job: Job, truth: [CellEvaluation.Point], splitDepth: Double
-    ) throws -> ExperimentResult.CellScore {
-        let file = folder(job).appendingPathComponent("cells.sqlite")
-        for suffix in ["", "-wal", "-shm"] { try? FileManager.default.removeItem(atPath: file.path + suffix) }
-        let store = try ResultStore(file)
-        var settings = SegmentationSettings()
-        settings.threshold = model.threshold
-        settings.splitDepth = splitDepth
-        let segmenter = SlideSegmenter(model: model, store: store, settings: settings)
-        let outcome = try segmenter.segment(data.slide(job.fold.test), modelID: try segmenter.registerModel()) { _ in }
-        guard let run = try store.finishedRuns(slideNamed: outcome.slide).last else {
-            return ExperimentResult.CellScore(precision: 0, recall: 0, f1: 0)
-        }
-        let record = CellEvaluation.compare(
-            found: try store.centroids(run: run.id), truth: truth,
-            distance: LymphocyteExperiment.cellDistance / run.micronsPerPixel,
-            withinMicrons: LymphocyteExperiment.cellDistance, source: "truth")
-        return ExperimentResult.CellScore(precision: record.precision, recall: record.recall, f1: record.f1)
     }
 
     func score(_ rival: PatchRival, job: Job) throws -> ExperimentResult {
@@ -77,7 +21,7 @@ extension LymphocyteExperiment {
         let encoding = InputEncoding.rgbStains
         let unlabelled = rival == .pretrained ? try unlabelledPatches(job) : []
         let start = Date()
-        for (name, suffix) in LymphocyteExperiment.sets {
+        for (name, suffix) in FoldScoring.sets {
             let set = try PatchSet(data.patches(job.fold.test + suffix), givenScale: nil)
             let images = try set.patches.map {
                 try set.image(of: $0, workingMicronsPerPixel: LymphocyteTraining.micronsPerPixel)
@@ -91,7 +35,7 @@ extension LymphocyteExperiment {
             // One score a patch: what the centre and the disc are to a network that labels pixels.
             let auc = try AreaUnderCurve(scores: scores, isPositive: truth)
             result.patches[name] = ["disc": auc, "centre": auc]
-            try writeScores(scores, truth: truth, name: name, job: job)
+            try FoldScoring(data: data, fold: job.fold, folder: folder(job)).write(scores, truth: truth, name: name)
         }
         result.trainingSeconds = Date().timeIntervalSince(start)
         return result
@@ -117,21 +61,6 @@ extension LymphocyteExperiment {
     }
 
     // MARK: Scores for the ROC curves
-
-    private func writeScores(_ evaluation: PatchEvaluation, name: String, job: Job) throws {
-        try writeScores(
-            evaluation.scores.map(\.logOdds), truth: evaluation.scores.map(\.isLymphocyte), name: name, job: job)
-        try writeScores(
-            evaluation.scores.map(\.darkness), truth: evaluation.scores.map(\.isLymphocyte), name: "\(name)-darkness",
-            job: job)
-    }
-
-    private func writeScores(_ scores: [Double], truth: [Bool], name: String, job: Job) throws {
-        let rows = zip(scores, truth).map { "\($0),\($1 ? 1 : 0)" }
-        try AtomicFile.write(
-            Data((["score,lymphocyte"] + rows).joined(separator: "\n").utf8),
-            to: folder(job).appendingPathComponent("scores-\(name).csv"))
-    }
 
     /// The ROC curve of a finished job.
     func curve(_ job: Job, set: String) -> ROCCurve? {

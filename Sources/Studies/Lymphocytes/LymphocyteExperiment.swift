@@ -33,6 +33,8 @@ public struct ExperimentResult: StudyResult {
     /// Of the network itself; its teachers' are their own.
     public var trainingSeconds: Double = 0
     public var steps: Int = 0
+    /// The share of counted squares without a lymphocyte.
+    public var empty: Double?
     /// Found cells against true ones, within 4 µm.
     public struct CellScore: Codable, Sendable {
         public let precision: Double

@@ -110,17 +110,24 @@ with Service(program, folder) as service:
     answer = service.post("/api/query", {"sql": "SELECT COUNT(*) AS n, 'ü' AS t, NULL AS z, 1.5 AS r FROM cell"})
     assert answer["columns"] == ["n", "t", "z", "r"] and answer["rows"] == [[total, "ü", None, 1.5]] and not answer["cut_off"]
 
-    # Counting: every class gets a count, then there are priors, and the command line has the same.
-    regions = service.get("/api/count/regions")
-    assert len({(r["slide"], r["x"], r["y"]) for r in regions}) == len(regions)
-    assert all(sum(1 for r in regions if r["coarse_class"] == c) <= 5 for c in range(10))
-    for r in regions:
-        points = [[r["x"] + 10 + 3 * i, r["y"] + 50] for i in range(2 * r["coarse_class"])]
-        service.post("/api/count", {"slide": r["slide"], "x": r["x"], "y": r["y"], "points": points, "by": "Dr. Test"}, expect=201)
-    again = service.get("/api/count/regions")
-    assert all(r["counted_by"] == "Dr. Test" and len(r["points"]) == 2 * r["coarse_class"] for r in again)
-    priors = service.get("/api/count/priors")
-    counted = sorted({r["coarse_class"] for r in regions})
+    # Counting by class: every class gets a count, then there are priors, and the command line has the same. A reader never sees
+    # which class a square is of; the file says it.
+    assert service.post("/api/squares/propose", {"count": 50, "by_class": True}, expect=201)["added"] > 10
+    squares = service.get("/api/squares?by=Dr.%20Test")
+    with sqlite3.connect(f"{folder}/results.sqlite") as database:
+        classes = {(s, x, y): c for s, x, y, c in database.execute("SELECT slide, level0_x, level0_y, class FROM square")}
+    assert len(classes) == len(squares) and all("coarse_class" not in s and "class" not in s for s in squares)
+    assert all(list(classes.values()).count(c) <= 5 for c in range(10))
+    for s in squares:
+        known = classes[s["name"], s["x"], s["y"]]
+        points = [[s["x"] + 10 + 3 * i, s["y"] + 50] for i in range(2 * known)]
+        service.post("/api/squares/reading", {"slide": s["slide"], "x": s["x"], "y": s["y"], "side_microns": s["side_microns"],
+                     "status": "counted", "points": points, "by": "Dr. Test"}, expect=201)
+    again = service.get("/api/squares?by=Dr.%20Test")
+    assert all(s["status"] == "counted" and len(s["points"]) == 2 * classes[s["name"], s["x"], s["y"]] for s in again)
+    assert all("status" not in s and s["others"] == 1 for s in service.get("/api/squares?by=Other")), "another reader sees no counts"
+    priors = service.get("/api/squares/priors")
+    counted = sorted(set(classes.values()))
     assert [c for c, n in enumerate(priors["counted"]) if n] == counted
     if counted == list(range(10)):
         assert all(a <= b for a, b in zip(priors["means"], priors["means"][1:])) and len(priors["deviations"]) == 10
@@ -129,7 +136,7 @@ with Service(program, folder) as service:
     assert service.get("/healthz") == {"status": "ok"}
     metrics = service.get("/metrics").decode()
     assert 'hb_requests{' in metrics and "http_route=" in metrics.replace("hb_uri", "http_route"), metrics[:500]
-    for page in ("/", f"/view/{first}", "/sql", "/evaluations", "/jobs", "/count", "/login"):
+    for page in ("/", f"/view/{first}", "/sql", "/evaluations", "/jobs", "/count", "/login", "/models/small"):
         assert b"<!doctype html>" in service.get(page)
     documented = service.get("/api/openapi.json")
     assert documented["openapi"].startswith("3.") and "/api/query" in documented["paths"]

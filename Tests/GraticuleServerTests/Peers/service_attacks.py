@@ -47,10 +47,18 @@ with Service(program, folder) as service:
         refused(service, "POST", "/api/predict", {"slide": slide, "x": 10, "y": 10, "size": 64, **place})
     for text in ('{"slide":"%s","x":NaN,"y":0,"size":64}' % slide, '{"slide":"%s","x":1e999,"y":0,"size":64}' % slide, "[", "", "null", "[1]", '"x"', "{" * 20000):
         refused(service, "POST", "/api/predict", text, {"Content-Type": "application/json"})
-    region = service.get("/api/count/regions")[0]
-    count = {"slide": region["slide"], "x": region["x"], "y": region["y"], "points": [], "by": "x"}
-    for change in ({"x": 1e12}, {"y": -1}, {"by": ""}, {"by": "y" * 1000}, {"points": [[0, 0]]}, {"points": [[region["x"] + 1]]}, {"points": [[region["x"] + 1, region["y"] + 1]] * 501}, {"points": "x"}, {"slide": "nobody"}):
-        refused(service, "POST", "/api/count", {**count, **change})
+    service.post("/api/squares/propose", {"count": 3}, expect=201)
+    square = service.get("/api/squares")[0]
+    reading = {"slide": square["slide"], "x": square["x"], "y": square["y"], "side_microns": square["side_microns"], "status": "counted", "points": [], "by": "x"}
+    for change in ({"x": 1e12}, {"y": -1}, {"by": ""}, {"by": "y" * 1000}, {"points": [[0, 0]]}, {"points": [[square["x"] + 1]]}, {"points": [[square["x"] + 1, square["y"] + 1]] * 2001}, {"points": "x"}, {"slide": "nobody"},
+                   {"status": "maybe"}, {"note": "n" * 501}, {"side_microns": 49}, {"side_microns": None}):
+        refused(service, "POST", "/api/squares/reading", {**reading, **change})
+    for wanted in ({"count": 0}, {"count": 10**9}, {"count": 5, "model": "../../etc"}, {"count": "x"}, {}):
+        refused(service, "POST", "/api/squares/propose", wanted)
+    for name in ("", ".", "..", "../x", "a/b", "x" * 61, "small", "a\u0000b", None):
+        refused(service, "POST", "/api/train", {"model": name})
+    for path in ("/api/models/nobody", "/api/models/..%2f..%2fetc", "/api/models/nobody/preview.png"):
+        refused(service, "GET", path)
 
     # SQL by every route known.
     for sql in ("DELETE FROM cell", "WITH x AS (SELECT 1) DELETE FROM cell RETURNING id", "UPDATE cell SET area_um2 = 0", "INSERT INTO job (model) VALUES ('x') RETURNING id",
@@ -84,7 +92,7 @@ with Service(program, folder) as service:
 
     # Sizes.
     big = b"x" * (100 << 20)
-    for path in ("/api/query", "/api/predict", "/api/jobs", "/api/count"):
+    for path in ("/api/query", "/api/predict", "/api/jobs", "/api/squares/reading"):
         status = None
         try:
             status, _, data = service.request("POST", path, big, {"Content-Type": "application/json"})

@@ -116,26 +116,6 @@ with Service(program, folder) as service, sync_playwright() as playwright:
     page.wait_for_selector("#message.error")
     del complaints[before:]  # A browser logs each 400 of its own accord.
 
-    # Count to a stored count.
-    page.goto(f"{base}/count")
-    page.wait_for_selector(".field img")
-    page.fill("#by", "Dr. Page")
-    until(page, "document.querySelector('.field img').naturalWidth > 0")
-    field = page.locator("#field").bounding_box()
-    for dx, dy in ((0.5, 0.5), (0.4, 0.6), (0.05, 0.5)):
-        page.mouse.click(field["x"] + dx * field["width"], field["y"] + dy * field["height"])
-    assert page.locator("#count").inner_text() == "2 lymphocytes", "what lies outside the frame does not count"
-    page.mouse.click(field["x"] + 0.6 * field["width"], field["y"] + 0.6 * field["height"])
-    page.click("#undo")
-    page.click("#next")
-    def stored():
-        with sqlite3.connect(results) as database:
-            return database.execute("SELECT lymphocytes, counted_by, points, level0_x, level0_y, level0_side FROM region_count").fetchone()
-    lymphocytes, by, points, rx, ry, side = wait_for(stored, 10, "a stored count")
-    assert (lymphocytes, by) == (2, "Dr. Page")
-    px, py = eval(points)[0]
-    assert abs(px - rx - side / 2) < 1 and abs(py - ry - side / 2) < 1, "a click in the middle is the region's middle"
-
     # A job to its end.
     page.goto(f"{base}/jobs")
     page.wait_for_selector("#slides option >> nth=1", state="attached")

@@ -1,0 +1,51 @@
+// Every click is stored. What the service has not taken yet is kept in the browser, and sent when it answers again.
+
+import { api } from "/viewer/common.js";
+
+const key = "graticule-unsaved";
+const waiting = new Map(Object.entries(JSON.parse(localStorage.getItem(key) ?? "{}")));
+let isSending = false;
+let listener = () => {};
+
+const identity = (reading) => [reading.by, reading.slide, reading.x, reading.y, reading.side_microns].join("|");
+const keep = () => localStorage.setItem(key, JSON.stringify(Object.fromEntries(waiting)));
+
+/** Calls back with "" when all is stored, or with what is in the way. */
+export function onSaved(callback) { listener = callback; }
+
+/** Stores a reading: at once in the browser, and as soon as it can in the results. */
+export function save(reading) {
+  waiting.set(identity(reading), reading);
+  keep();
+  return send();
+}
+
+/** What this reader has done that the service does not know yet. */
+export const unsaved = (reading) => waiting.get(identity(reading));
+
+export async function send() {
+  if (isSending) return;
+  isSending = true;
+  try {
+    while (waiting.size) {
+      const [name, reading] = waiting.entries().next().value;
+      await api("/api/squares/reading", { body: reading });
+      // It may have changed while it was sent.
+      if (waiting.get(name) === reading) waiting.delete(name);
+      keep();
+    }
+    listener("");
+  } catch (error) {
+    // A square that is there no longer would hold up all others.
+    if (error.message.includes("none of those") || error.message.includes("no such slide")) {
+      waiting.delete(waiting.keys().next().value);
+      keep();
+      isSending = false;
+      return send();
+    }
+    listener(`Not stored yet: ${error.message}. Your clicks are kept in this browser.`);
+    setTimeout(send, 3000);
+  } finally {
+    isSending = false;
+  }
+}
