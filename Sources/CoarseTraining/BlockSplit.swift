@@ -129,10 +129,10 @@ public struct BlockSplit: Sendable {
         return Double.random(in: 0..<1, using: &generator) < fraction
     }
 
-    /// A few blocks for previews, from the lowest class that there is to the highest: candidates of each, held-out ones where any
-    /// are.
+    /// A few blocks for previews, from the lowest class that there is to the highest: candidates of each, held-out ones where the
+    /// class has any.
     public func previewPlaces(count: Int) -> [(coarseClass: Int, candidates: [Place])] {
-        let pool = validation.contains { !$0.isEmpty } ? validation : training
+        let pool = zip(validation, training).map { $0.isEmpty ? $1 : $0 }
         let occupied = pool.indices.filter { !pool[$0].isEmpty }
         return (0..<min(count, occupied.count)).map { index in
             let known = occupied[index * (occupied.count - 1) / max(1, min(count, occupied.count) - 1)]

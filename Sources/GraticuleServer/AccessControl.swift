@@ -17,6 +17,8 @@ struct AccessControl: RouterMiddleware {
     /// Values of `Host` that are ours; nil for any, where a token is asked for.
     let hosts: Set<String>?
     let sessions: Sessions
+    /// What a browser shows where there is no page.
+    let missingPage: EncodedImage
     let logger: Logger
 
     static var cookieName: String { "graticule" }
@@ -34,6 +36,12 @@ struct AccessControl: RouterMiddleware {
             response = Response(status: .seeOther, headers: [.location: refusal.path])
         } catch {
             response = self.response(for: error, request: request)
+            if response.status == .notFound, request.method == .get,
+                request.headers[.accept]?.contains("text/html") == true
+            {
+                response = missingPage.response(to: request, cacheControl: "no-store")
+                response.status = .notFound
+            }
         }
         response.headers[.contentSecurityPolicy] =
             "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "

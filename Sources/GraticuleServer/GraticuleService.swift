@@ -192,13 +192,15 @@ public struct GraticuleService: Sendable {
             hosts = Set(["127.0.0.1", "localhost", "[::1]"].flatMap { [$0, "\($0):\(options.port)"] })
         }
         router.add(
-            middleware: AccessControl(token: options.token, hosts: hosts, sessions: sessions, logger: logger))
+            middleware: AccessControl(
+                token: options.token, hosts: hosts, sessions: sessions, missingPage: pages.missing, logger: logger))
         addPages(to: router)
         addTiles(to: router)
         addResults(to: router)
         addQuery(to: router)
         addJobs(to: router)
         addModels(to: router)
+        addAnnotations(to: router)
         addPrediction(to: router)
         addCounting(to: router)
         return router

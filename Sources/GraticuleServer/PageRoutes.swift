@@ -34,6 +34,8 @@ struct EncodedImage: Sendable {
 /// The viewer's files, read once: a request can name these and no other.
 struct PageFiles: Sendable {
     private let files: [String: EncodedImage]
+    /// For an address at which there is nothing.
+    let missing: EncodedImage
 
     private static let types = [
         "html": "text/html; charset=utf-8", "js": "text/javascript; charset=utf-8", "css": "text/css; charset=utf-8",
@@ -60,6 +62,7 @@ struct PageFiles: Sendable {
                 type: name.hasSuffix("css") ? "text/css; charset=utf-8" : "text/javascript; charset=utf-8")
         }
         self.files = files
+        missing = files["missing.html"] ?? EncodedImage(Data(), type: "text/plain")
     }
 
     func file(_ name: String) throws(HTTPError) -> EncodedImage {

@@ -67,6 +67,10 @@ extension ResultStore {
                 SELECT fingerprint, name, path, microns_per_pixel, description FROM other.model;
                 INSERT OR IGNORE INTO main.square SELECT * FROM other.square;
                 INSERT OR IGNORE INTO main.square_reading SELECT * FROM other.square_reading;
+                INSERT INTO main.annotation (slide, kind, points, note, reader, made_at)
+                SELECT slide, kind, points, note, reader, made_at FROM other.annotation AS theirs
+                WHERE NOT EXISTS (SELECT 1 FROM main.annotation AS ours WHERE ours.slide = theirs.slide
+                    AND ours.kind = theirs.kind AND ours.points = theirs.points AND ours.reader = theirs.reader);
                 """)
         let runs = try Row.fetchAll(
             db,

@@ -58,8 +58,19 @@ public struct RegionOverview: Codable, Sendable {
     public let coarseClass: Int
     public let expected: Double
     public let predicted: Double?
-    /// (predicted − expected) / ρ
+    /// (predicted − expected) / ρ, with ρ at least ``leastDeviation``; nil where the network was not asked.
     public let disagreement: Double?
+
+    /// The lowest class has so small a ρ that a cell or two in an empty region would be the worst disagreement of all.
+    public static let leastDeviation = 0.03
+}
+
+/// Cells by how likely they are.
+public struct CellHistogram: Codable, Sendable, Equatable {
+    /// Cells with a mean probability of at least 0, 0.01, … 1.
+    public var cells = [Int](repeating: 0, count: 101)
+    /// Their area together.
+    public var areaSquareMicrons = [Double](repeating: 0, count: 101)
 }
 
 /// A patch set's evaluation.
@@ -205,22 +216,66 @@ extension ResultStore {
         }
     }
 
-    /// How many cells have a mean probability of at least 0, 0.01, … 1.
-    public func cellsByProbability(run: Int64) throws(StoreError) -> [Int] {
+    /// How many cells have a mean probability of at least 0, 0.01, … 1, and how large they are together.
+    public func cellsByProbability(run: Int64) throws(StoreError) -> CellHistogram {
         try read { db in
-            var bins = [Int](repeating: 0, count: 101)
+            var histogram = CellHistogram()
             let rows = try Row.fetchCursor(
                 db,
                 sql: """
-                    SELECT MAX(0, MIN(100, CAST(mean_probability * 100 + 1e-9 AS INTEGER))), COUNT(*) FROM cell
-                    WHERE run_id = ? GROUP BY 1
+                    SELECT MAX(0, MIN(100, CAST(mean_probability * 100 + 1e-9 AS INTEGER))), COUNT(*), TOTAL(area_um2)
+                    FROM cell WHERE run_id = ? GROUP BY 1
                     """, arguments: [run])
             while let row = try rows.next() {
                 let bin: Int = try row.get(0)
-                if bins.indices.contains(bin) { bins[bin] = try row.get(1) }
+                guard histogram.cells.indices.contains(bin) else { continue }
+                histogram.cells[bin] = try row.get(1)
+                histogram.areaSquareMicrons[bin] = try row.get(2)
             }
-            for index in stride(from: 99, through: 0, by: -1) { bins[index] += bins[index + 1] }
-            return bins
+            for index in stride(from: 99, through: 0, by: -1) {
+                histogram.cells[index] += histogram.cells[index + 1]
+                histogram.areaSquareMicrons[index] += histogram.areaSquareMicrons[index + 1]
+            }
+            return histogram
+        }
+    }
+
+    /// The cells of a run whose centre lies in a polygon.
+    ///
+    /// - Parameters:
+    ///   - polygon: its corners, level-0 px; it may cross itself (even-odd rule).
+    ///   - minProbability: the least mean probability of a cell that counts.
+    public func cells(
+        in polygon: [(x: Double, y: Double)], run: Int64, minProbability: Double
+    ) throws(StoreError) -> (count: Int, areaSquareMicrons: Double) {
+        let xs = polygon.map(\.x)
+        let ys = polygon.map(\.y)
+        guard let minX = xs.min(), let maxX = xs.max(), let minY = ys.min(), let maxY = ys.max() else { return (0, 0) }
+        return try read { db in
+            let rows = try Row.fetchCursor(
+                db,
+                sql: """
+                    SELECT centroid_x, centroid_y, area_um2 FROM cell_rtree CROSS JOIN cell ON cell.id = cell_rtree.id
+                    WHERE max_x >= ? AND min_x <= ? AND max_y >= ? AND min_y <= ? AND run_id = ? AND mean_probability >= ?
+                    """, arguments: [minX, maxX, minY, maxY, run, minProbability])
+            var (count, area) = (0, 0.0)
+            while let row = try rows.next() {
+                let (x, y): (Double, Double) = (try row.get(0), try row.get(1))
+                var isInside = false
+                var previous = polygon[polygon.count - 1]
+                for corner in polygon {
+                    if (corner.y > y) != (previous.y > y),
+                        x < (previous.x - corner.x) * (y - corner.y) / (previous.y - corner.y) + corner.x
+                    {
+                        isInside.toggle()
+                    }
+                    previous = corner
+                }
+                guard isInside else { continue }
+                count += 1
+                area += try row.get(2)
+            }
+            return (count, area)
         }
     }
 
@@ -231,9 +286,9 @@ extension ResultStore {
                 db,
                 sql: """
                     SELECT ordinal, level0_x, level0_y, level0_side, probability, class, prior_mean, predicted_fraction,
-                        disagreement
-                    FROM region WHERE run_id = ? ORDER BY ABS(disagreement) DESC LIMIT ?
-                    """, arguments: [run, limit]
+                        (predicted_fraction - prior_mean) / MAX(prior_deviation, ?2) AS z
+                    FROM region WHERE run_id = ?1 ORDER BY ABS(z) DESC LIMIT ?3
+                    """, arguments: [run, RegionOverview.leastDeviation, limit]
             ).map {
                 RegionOverview(
                     ordinal: try $0.get(0), x: try $0.get(1), y: try $0.get(2), side: try $0.get(3),

@@ -10,8 +10,8 @@ enum Schema {
 
     static var currentVersion: Int { migrations.count }
 
-    /// Squares that readers count, each reader's counts beside the others'; what was counted by class so far is among them. Jobs
-    /// may be trainings.
+    /// Squares that readers count, each reader's counts beside the others'; what was counted by class so far is among them. What
+    /// readers draw and mark on slides. Jobs may be trainings.
     static let version6 = """
         CREATE TABLE square (
             slide TEXT NOT NULL,
@@ -47,6 +47,18 @@ enum Schema {
             SELECT slide, level0_x, level0_y, 50, counted_by, 'counted', lymphocytes, points, '', counted_at
             FROM region_count WHERE level0_side > 0;
         DROP TABLE region_count;
+
+        CREATE TABLE annotation (
+            id INTEGER PRIMARY KEY,
+            slide TEXT NOT NULL,
+            kind TEXT NOT NULL CHECK (kind IN ('region', 'wrong', 'missing')),
+            points TEXT NOT NULL,
+            cell_id INTEGER,
+            note TEXT NOT NULL,
+            reader TEXT NOT NULL,
+            made_at TEXT NOT NULL
+        );
+        CREATE INDEX annotation_by_slide ON annotation (slide);
 
         ALTER TABLE job ADD COLUMN kind TEXT NOT NULL DEFAULT 'segment' CHECK (kind IN ('segment', 'train'));
         ALTER TABLE job ADD COLUMN settings TEXT NOT NULL DEFAULT '{}';

@@ -28,9 +28,9 @@ function showCard(found) {
   const v = found.validation;
   const stat = (term, value) => [h("dt", {}, term), h("dd", {}, value)];
   card.replaceChildren(h("section", { class: "panel" }, h("h2", {}, "What it learnt from"),
-    h("dl", { class: "stat" }, stat("Squares or regions", whole(found.squares)), stat("Slides", whole(found.slides.length)),
+    h("dl", { class: "stat" }, [stat("Squares or regions", whole(found.squares)), stat("Slides", whole(found.slides.length)),
       stat("Cells end at", `probability ${fixed(found.threshold)}`),
-      v ? [stat("Found against counted, held out", `correlation ${fixed(v.correlation)}`), stat("Mean difference, share of pixels", fixed(v.absolute_error, 3))] : stat("Held out", "too few squares")),
+      v ? [stat("Found against counted, held out", `correlation ${fixed(v.correlation)}`), stat("Mean difference, share of pixels", fixed(v.absolute_error, 3))] : stat("Held out", "too few squares")].flat(3)),
     h("table", {}, h("thead", {}, h("tr", {}, h("th", {}, "Class"), h("th", { class: "number" }, "η"), h("th", { class: "number" }, "ρ"))),
       h("tbody", {}, found.coarse_classes.map((text, i) => h("tr", {}, h("td", {}, text), h("td", { class: "number" }, fixed(found.means[i], 3)), h("td", { class: "number" }, fixed(found.deviations[i], 3)))))),
     h("div", { class: "row" }, h("a", { class: "button primary", href: `/jobs?model=${encodeURIComponent(name)}` }, "Segment slides"),

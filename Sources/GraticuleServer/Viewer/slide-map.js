@@ -96,11 +96,13 @@ function addOverview(slide, map) {
 }
 
 /** Writes the view into the address bar, so that it can be sent to a colleague. */
-function writeAddress({ layers, shown }, map) {
+function writeAddress({ layers, shown, threshold, weight, split, cell }, map) {
   const centre = map.getCenter();
   const on = Object.keys(layers).filter((name) => layers[name][0]).join("+");
   const runs = shown.map((run) => run?.run.id ?? "").join("+");
-  history.replaceState(null, "", `?runs=${runs}&layers=${on}#${centre.lng.toFixed(1)},${centre.lat.toFixed(1)},${map.getZoom()}`);
+  const opacities = Object.values(layers).map(([, opacity]) => Math.round(100 * opacity)).join("+");
+  const more = [threshold === null ? "" : `&threshold=${threshold}`, weight === 1 ? "" : `&weight=${weight}`, shown[1] ? `&swipe=${split.toFixed(3)}` : "", cell ? `&cell=${cell}` : ""].join("");
+  history.replaceState(null, "", `?runs=${runs}&layers=${on}&opacities=${opacities}${more}#${centre.lng.toFixed(1)},${centre.lat.toFixed(1)},${map.getZoom()}`);
 }
 
 export function createMap(state) {

@@ -4,18 +4,16 @@ import * as L from "/viewer/leaflet.esm.js";
 import { at, rectangle } from "/viewer/slide-map.js";
 
 /** The first run in numbers. */
-function createStats(state, { count, text, slider, recount }) {
+function createStats(state, { count, text, slider, area, recount }) {
   const section = h("section");
   function show() {
     const run = state.shown[0]?.run;
     if (!run) { section.replaceChildren(); return; }
-    const rows = [["Tissue", `${fixed(run.tissue_square_millimeters)} mm²`],
-      ["Covered by cells", `${fixed((run.covered_fraction ?? 0) * 100, 1)} %`], ["Mean area", `${fixed(run.mean_area_square_microns, 1)} µm²`],
-      ["Nearest neighbour index", fixed(run.nearest_neighbor_index)], ["Seam score", fixed(run.seam_score)],
+    const rows = [["Tissue", `${fixed(run.tissue_square_millimeters)} mm²`], ["Seam score", fixed(run.seam_score)],
       ["Flagged squares, unreadable tiles", `${run.flagged_squares}, ${run.unreadable_tiles}`]];
     section.replaceChildren(h("h2", {}, "Result ", statusChip(run.status)), count,
-      h("label", { class: "row small muted", for: "threshold" }, "Probability at least ", text), slider,
-      h("dl", { class: "stat" }, rows.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)])));
+      h("label", { class: "row small muted", for: "threshold" }, "Mean probability at least ", text), slider,
+      h("div", {}, area, h("dl", { class: "stat" }, rows.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]))));
     recount();
   }
   return { section, show };
@@ -36,18 +34,25 @@ function createWorst(state, { map, last }) {
     map.setView(at(x + side / 2, y + side / 2), last);
   }
 
-  function item(region, index) {
-    return h("li", {}, h("button", { onclick: () => visit(index) }, h("span", {}, `cl. ${region.coarse_class}`),
-      h("span", {}, `${(region.expected * 100).toFixed(1)} → ${(region.predicted * 100).toFixed(1)} %`),
+  function item(region) {
+    return h("li", {}, h("button", { onclick: () => visit(state.shown[0].regions.indexOf(region)) }, h("span", {}, `cl. ${region.coarse_class}`),
+      h("span", {}, `${(region.expected * 100).toFixed(0)} → ${(region.predicted * 100).toFixed(0)} %`),
       h("b", {}, `${region.disagreement > 0 ? "+" : "−"}${Math.abs(region.disagreement).toFixed(1)}`)));
   }
 
+  /** In words: what the label says, and what the network finds. */
+  function list(title, id, regions) {
+    if (!regions.length) return [];
+    const { expected, predicted } = regions[0];
+    return [h("h3", {}, title), h("p", { class: "small muted" }, `The first: the label leads to expect ${(expected * 100).toFixed(0)} % lymphocyte; the network covers ${(predicted * 100).toFixed(0)} %.`),
+      h("ol", { class: "worst", id }, regions.slice(0, 50).map(item))];
+  }
+
   function show() {
-    const regions = (state.shown[0]?.regions ?? []).filter(({ disagreement: z }) => z !== null && z !== undefined).slice(0, 100);
+    const regions = (state.shown[0]?.regions ?? []).filter(({ disagreement: z }) => z !== null && z !== undefined);
     if (!regions.length) { section.replaceChildren(); return; }
     section.replaceChildren(h("h2", {}, "Worst disagreement ", h("kbd", {}, "N"), " ", h("kbd", {}, "B")),
-      h("p", { class: "small muted row" }, "Coarse label against the network: class, expected → found, deviations."),
-      h("ol", { class: "worst", id: "worst" }, regions.map(item)));
+      ...list("Found too few", "too-few", regions.filter(({ disagreement: z }) => z < 0)), ...list("Found too many", "too-many", regions.filter(({ disagreement: z }) => z > 0)));
   }
   return { section, show, visitNext: () => visit(visited + 1), visitPrevious: () => visit(visited - 1) };
 }
@@ -65,7 +70,7 @@ function createPlace({ map, last }) {
 
 function createHelp() {
   const keys = [["C", "cell outlines"], ["P", "probability"], ["K", "coarse classes"], ["D", "disagreement"],
-    ["N  B", "next, previous disagreement"], ["H", "predict here"], ["G", "go to x, y"], ["0", "whole slide"], ["1", "full resolution"],
+    ["N  B", "next, previous disagreement"], ["H", "predict here"], ["R", "draw a region"], ["M", "measure"], ["X", "mark a missed cell"], ["Esc", "end drawing"], ["G", "go to x, y"], ["0", "whole slide"], ["1", "full resolution"],
     ["+  −", "zoom"], ["← → ↑ ↓", "move"], ["?", "this list"]];
   const help = document.getElementById("help");
   help.append(h("h2", {}, "Keyboard"),
@@ -96,7 +101,7 @@ function runSection({ choices }) {
     h("label", { class: "small muted", for: "run-1" }, "Compare with (swipe)"), choices[1]);
 }
 
-export function createPanel(state, view, { layers, runs, predict }) {
+export function createPanel(state, view, { layers, runs, predict, tools }) {
   const { slide, keys } = state;
   const stats = createStats(state, runs.threshold);
   const worst = createWorst(state, view);
@@ -116,6 +121,7 @@ export function createPanel(state, view, { layers, runs, predict }) {
       : h("p", { class: "muted" }, "This slide has not been segmented yet. ", h("a", { href: "/jobs" }, "Add a job")),
     stats.section,
     isSegmented ? h("section", {}, h("h2", {}, "Layers"), h("div", { class: "toggle-list" }, layers.rows)) : null,
+    tools.section,
     worst.section,
     h("section", {}, h("h2", {}, "Look here"), h("div", { class: "row" }, predict.button, predict.model), predict.text,
       h("div", { class: "row" }, place.field, h("button", { onclick: place.go }, "Go ", h("kbd", {}, "G")),

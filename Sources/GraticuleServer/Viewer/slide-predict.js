@@ -20,6 +20,7 @@ export function createPredict(state, { map }) {
   const model = h("select", { "aria-label": "Model" });
   const predicted = L.layerGroup().addTo(map);
   let isPredicting = false;
+  let followed = null;
 
   function toggle() {
     isPredicting = !isPredicting;
@@ -49,14 +50,21 @@ export function createPredict(state, { map }) {
       const models = await api("/api/models");
       model.append(...models.map((name) => h("option", { value: name }, name)));
       model.classList.toggle("hidden", models.length < 2);
+      follow(followed);
       button.disabled = !models.length;
-      if (!models.length) text.textContent = "No model is at hand: start the service with --models.";
+      if (!models.length) text.replaceChildren("No model is at hand: ", h("a", { href: "/count" }, "count squares to train one"), ".");
     } catch (error) {
       text.textContent = error.message;
     }
   }
 
+  /** The model of the run that is shown, where it is at hand; others can be chosen. */
+  function follow(name) {
+    followed = name;
+    if ([...model.options].some((option) => option.value === name)) model.value = name;
+  }
+
   state.keys.h = toggle;
   map.on("click", predict);
-  return { button, model, text, begin };
+  return { button, model, text, begin, follow };
 }

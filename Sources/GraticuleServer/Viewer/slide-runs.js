@@ -2,38 +2,50 @@
 import { h, whole } from "/viewer/common.js";
 import { paneNames, RunView } from "/viewer/slide-layers.js";
 
-/** The slider recounts at once, from the run's histogram. */
-function createThreshold(state) {
+/** The slider recounts at once, from the run's histogram. It begins where the run's own cells end: lower there are none. */
+function createThreshold(state, view) {
   const count = h("div", { class: "big", id: "count" });
-  const text = h("span", { class: "number small" }, "0.00");
-  const slider = h("input", { type: "range", min: 0, max: 1, step: 0.01, value: 0, id: "threshold", "aria-label": "Least probability" });
+  const text = h("span", { class: "number small" });
+  const slider = h("input", { type: "range", min: 0, max: 1, step: 0.01, id: "threshold", "aria-label": "Least mean probability of a cell" });
+  const area = h("dl", { class: "stat" });
   function recount() {
-    const [view] = state.shown;
-    if (!view?.histogram) return;
-    const cells = view.histogram[Math.round(state.threshold * 100)];
-    const tissue = view.run.tissue_square_millimeters;
-    count.replaceChildren(whole(cells), h("span", { class: "muted small" }, ` lymphocytes${tissue ? `, ${whole(cells / tissue)} per mm²` : ""}`));
+    const [shown] = state.shown;
+    if (!shown?.histogram) return;
+    const own = shown.run.threshold;
+    const at = state.threshold ?? own;
+    slider.min = Math.floor(own * 100) / 100;
+    slider.value = at;
+    text.textContent = `${at.toFixed(2)}${at <= own ? ", the run's own" : ""}`;
+    const bin = Math.max(0, Math.min(100, Math.round(at * 100)));
+    const isAll = at <= own;
+    const cells = shown.histogram.cells[isAll ? 0 : bin];
+    const covered = shown.histogram.area_square_microns[isAll ? 0 : bin];
+    const tissue = shown.run.tissue_square_millimeters;
+    const density = isAll ? shown.run.cells_per_square_millimeter : tissue ? cells / tissue : null;
+    count.replaceChildren(whole(cells), h("span", { class: "muted small" }, ` lymphocytes${density ? `, ${whole(density)} per mm²` : ""}`));
+    const rows = [["Covered by cells", tissue ? `${((covered / tissue / 1e6) * 100).toFixed(1)} %` : "–"], ["Mean area", cells ? `${(covered / cells).toFixed(1)} µm²` : "–"],
+      ["Nearest neighbour index", isAll ? shown.run.nearest_neighbor_index?.toFixed(2) ?? "–" : "of all cells only"]];
+    area.replaceChildren(...rows.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
   }
   slider.addEventListener("input", () => {
     state.threshold = Number(slider.value);
-    text.textContent = state.threshold.toFixed(2);
     recount();
-    for (const view of state.shown) view?.restyle();
+    for (const run of state.shown) run?.restyle();
+    view.link();
   });
-  return { count, text, slider, recount };
+  return { count, text, slider, area, recount };
 }
 
 /** Swipe: the first run left of the bar, the second right of it. Returns what to call when the runs change. */
-function createSwipe(state, map) {
+function createSwipe(state, { map, link }) {
   const swipe = document.getElementById("swipe");
   const stage = document.querySelector(".stage");
   const isComparing = () => state.shown.every((view) => view !== null);
-  let split = 0.5;
   function clip() {
     const size = map.getSize();
-    swipe.style.left = `${split * size.x}px`;
+    swipe.style.left = `${state.split * size.x}px`;
     const [nw, se] = [map.containerPointToLayerPoint([0, 0]), map.containerPointToLayerPoint(size)];
-    const middle = nw.x + split * size.x;
+    const middle = nw.x + state.split * size.x;
     for (const [i, name] of paneNames.entries()) {
       const [from, to] = i === 0 ? [nw.x, middle] : [middle, se.x];
       const rect = isComparing() ? `rect(${nw.y}px, ${to}px, ${se.y}px, ${from}px)` : "";
@@ -41,8 +53,9 @@ function createSwipe(state, map) {
     }
   }
   function moveTo(share) {
-    split = Math.max(0.02, Math.min(0.98, share));
+    state.split = Math.max(0.02, Math.min(0.98, share));
     clip();
+    link();
   }
   map.on("move zoom resize", clip);
   swipe.addEventListener("pointerdown", (event) => {
@@ -54,7 +67,7 @@ function createSwipe(state, map) {
   swipe.addEventListener("keydown", (event) => {
     const step = { ArrowLeft: -0.02, ArrowRight: 0.02 }[event.key];
     // The map must not move as well.
-    if (step) { moveTo(split + step); event.stopPropagation(); }
+    if (step) { moveTo(state.split + step); event.stopPropagation(); }
   });
   return () => {
     swipe.classList.toggle("hidden", !isComparing());
@@ -69,7 +82,7 @@ function runOption(run) {
 /** `firstChanged` is called when another run, or none, is the first. */
 export function createRuns(state, view, firstChanged) {
   const { slide, shown } = state;
-  const showSwipe = createSwipe(state, view.map);
+  const showSwipe = createSwipe(state, view);
 
   async function choose(index, runID) {
     shown[index]?.remove();
@@ -101,5 +114,5 @@ export function createRuns(state, view, firstChanged) {
     if (first) { choices[0].value = first.id; await choose(0, first.id); }
     if (secondID) { choices[1].value = secondID; await choose(1, secondID); }
   }
-  return { choices, threshold: createThreshold(state), begin };
+  return { choices, threshold: createThreshold(state, view), begin };
 }

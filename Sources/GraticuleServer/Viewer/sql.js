@@ -1,7 +1,7 @@
 import { api, frame, h, showError, whole } from "/viewer/common.js";
 
 frame();
-const [sql, run, csv, message, answer, examples] = ["sql", "run", "csv", "message", "answer", "examples"].map((id) => document.getElementById(id));
+const [sql, run, csv, message, answer, examples, cancel] = ["sql", "run", "csv", "message", "answer", "examples", "cancel"].map((id) => document.getElementById(id));
 const questions = [
   ["Densest slides", "SELECT slide, cells, tissue_mm2, cells_per_mm2\nFROM slide_summary ORDER BY cells_per_mm2 DESC"],
   ["Cells by size", "SELECT CAST(area_um2 / 20 AS INTEGER) * 20 AS area_um2_from, COUNT(*) AS cells,\n  ROUND(AVG(mean_probability), 3) AS probability\nFROM cell GROUP BY 1"],
@@ -9,9 +9,12 @@ const questions = [
   ["Worst disagreement", "SELECT slide, level0_x, level0_y, class, ROUND(z_score, 2) AS z\nFROM region_disagreement LIMIT 20"],
   ["Flagged squares", "SELECT slide.name, flag, COUNT(*) AS squares FROM quality\nJOIN run ON run.id = quality.run_id JOIN slide ON slide.id = run.slide_id\nWHERE flag IS NOT NULL GROUP BY 1, 2"],
   ["Evaluations", "SELECT patch_set.name, method, ROUND(auc, 3) AS auc, ROUND(darkness_auc, 3) AS darkness\nFROM evaluation JOIN patch_set ON patch_set.id = patch_set_id"],
+  ["Counted squares", "SELECT slide, reader, COUNT(*) AS squares, SUM(lymphocytes) AS lymphocytes\nFROM counted_square GROUP BY 1, 2"],
   ["Tables", "SELECT name, sql FROM sqlite_master WHERE type IN ('table', 'view')"],
 ];
 let table = null;
+let asked = null;
+cancel.addEventListener("click", () => asked?.abort());
 examples.append(...questions.map(([title, text]) => h("button", { class: "small", onclick: () => { sql.value = text; ask(); } }, title)));
 sql.value = new URLSearchParams(location.search).get("q") ?? questions[0][1];
 
@@ -19,8 +22,10 @@ async function ask() {
   message.className = "muted small";
   message.textContent = "Asking …";
   run.disabled = true;
+  cancel.disabled = false;
+  asked = new AbortController();
   try {
-    table = await api("/api/query", { body: { sql: sql.value } });
+    table = await api("/api/query", { body: { sql: sql.value }, signal: asked.signal });
     const isNumber = table.columns.map((_, i) => table.rows.some((row) => row[i] !== null) && table.rows.every((row) => row[i] === null || typeof row[i] === "number"));
     // Beyond a thousand rows a table on a page is for the download.
     const body = table.rows.slice(0, 1000).map((row) => h("tr", {}, row.map((value, i) =>
@@ -33,9 +38,10 @@ async function ask() {
   } catch (error) {
     table = null;
     answer.classList.add("hidden");
-    showError(message, error);
+    if (error.name === "AbortError") message.textContent = "Cancelled."; else showError(message, error);
   }
   run.disabled = false;
+  cancel.disabled = true;
   csv.disabled = table === null;
 }
 

@@ -5,7 +5,7 @@ public import ResultStore
 /// Which squares are to be counted.
 ///
 /// Drawn by chance, three of four squares are empty, and the rare dense ones are missed. So the squares are spread over steps of what
-/// is likely in them – the number of round dark nuclei, or what a model finds – each step getting as many as any other as long as it
+/// is likely in them – the number of round dark nuclei – each step getting as many as any other as long as it
 /// has some. Within a step they are spread over slides and over how the tissue looks, and with a model over the places where
 /// its networks disagree.
 public enum SquareChoice {
@@ -81,7 +81,8 @@ public enum SquareChoice {
 
     /// 0, 1, 2–3, 4–7 … of what is likely in a square.
     private static func step(_ candidate: SquareCandidate) -> Int {
-        let likely = candidate.finding?.lymphocytes ?? candidate.features.roundNuclei
+        // Not what a model finds: an early one is wrong, and would see to it that it is not shown where.
+        let likely = candidate.features.roundNuclei
         return likely < 0.5 ? 0 : 1 + Int(log2(max(1, likely)))
     }
 

@@ -2,6 +2,7 @@
 import io, json, math, sqlite3, sys
 import numpy as np
 import openslide
+import shapely
 from openslide.deepzoom import DeepZoomGenerator
 from PIL import Image
 from service import Service
@@ -84,10 +85,31 @@ with Service(program, folder) as service:
     clusters = service.get(f"/api/slides/{first}/cells?bbox=0,0,900,900&limit=10")
     assert clusters["clustered"] and sum(f["properties"]["count"] for f in clusters["features"]) == total
     histogram = service.get(f"/api/slides/{first}/histogram")
-    assert histogram[0] == total and histogram[round(100 * least)] == len(likely) and len(histogram) == 101
+    cells, areas = histogram["cells"], histogram["area_square_microns"]
+    assert cells[0] == total and cells[round(100 * least)] == len(likely) and len(cells) == len(areas) == 101
+    with sqlite3.connect(f"{folder}/results.sqlite") as database:
+        assert abs(areas[0] - database.execute("SELECT SUM(area_um2) FROM cell").fetchone()[0]) < 1e-6 * areas[0]
+
+    # A drawn region: its cells are those whose centre lies in it, by shapely.
+    corners = [[100, 100], [700, 150], [400, 400], [650, 700], [120, 600]]
+    flat = ",".join(str(v) for corner in corners for v in corner)
+    area = service.get(f"/api/slides/{first}/area?polygon={flat}")
+    polygon = shapely.Polygon(corners)
+    with sqlite3.connect(f"{folder}/results.sqlite") as database:
+        centres = database.execute("SELECT centroid_x, centroid_y FROM cell").fetchall()
+    inside = sum(polygon.contains(shapely.Point(x, y)) for x, y in centres)
+    assert area["cells"] == inside > 0 and abs(area["square_millimeters"] - polygon.area * 0.25e-6) < 1e-9, area
+    # Marks: stored with the reader's name, listed as GeoJSON, removed.
+    path = f"/api/slides/{first}/annotations"
+    mark = service.post(path, {"kind": "missing", "points": [[300.5, 200]], "by": "Dr. Test"}, expect=201)
+    service.post(path, {"kind": "region", "points": corners, "note": "hot spot", "by": "Dr. Test"}, expect=201)
+    marks = service.get(path)["features"]
+    assert [m["properties"]["kind"] for m in marks] == ["missing", "region"] and marks[0]["geometry"] == {"type": "Point", "coordinates": [300.5, 200]}
+    assert shapely.geometry.shape(marks[1]["geometry"]).equals(polygon) and marks[1]["properties"]["note"] == "hot spot"
+    assert service.request("DELETE", f"/api/annotations/{mark['id']}")[0] == 200 and len(service.get(path)["features"]) == 1
 
     regions = service.get(f"/api/slides/{first}/regions")
-    found = database.execute("SELECT COUNT(*), MAX(ABS(disagreement)) FROM region").fetchone()
+    found = database.execute("SELECT COUNT(*), MAX(ABS(predicted_fraction - prior_mean) / MAX(prior_deviation, 0.03)) FROM region").fetchone()
     assert len(regions) == found[0] and math.isclose(abs(regions[0]["disagreement"]), found[1])
 
     # The overlay has the tiles' size at every level, from the network, from cells and from tiles.

@@ -60,6 +60,13 @@ with Service(program, folder) as service:
     for path in ("/api/models/nobody", "/api/models/..%2f..%2fetc", "/api/models/nobody/preview.png"):
         refused(service, "GET", path)
 
+    for polygon in ("", "1,2", "1,2,3,4", "1,2,3,4,5", "nan,0,1,1,2,2", "1e300,0,1,1,2,2", "1,2,3,4,5,6,x,8"):
+        refused(service, "GET", f"/api/slides/{slide}/area?polygon={polygon}")
+    mark = {"kind": "missing", "points": [[1, 1]], "by": "x"}
+    for change in ({"kind": "other"}, {"points": []}, {"points": [[1, 1], [2, 2]]}, {"points": [["a", 1]]}, {"points": [[1e300, 0]]}, {"by": ""}, {"kind": "region"}, {"kind": "region", "points": [[1, 1]] * 10001}, {"note": "n" * 501}):
+        refused(service, "POST", f"/api/slides/{slide}/annotations", {**mark, **change})
+    assert service.request("DELETE", "/api/annotations/999")[0] == 404
+
     # SQL by every route known.
     for sql in ("DELETE FROM cell", "WITH x AS (SELECT 1) DELETE FROM cell RETURNING id", "UPDATE cell SET area_um2 = 0", "INSERT INTO job (model) VALUES ('x') RETURNING id",
                 "ATTACH '/tmp/evil.sqlite' AS evil", "PRAGMA journal_mode = OFF", "PRAGMA writable_schema = 1", "SELECT load_extension('/tmp/x')", "SELECT 1; DELETE FROM cell",

@@ -1,5 +1,6 @@
 """service_pages.py PROGRAM FOLDER [DATA]: the pages in headless Chromium."""
 import io, os, shutil, sqlite3, sys
+import axe_playwright_python
 import numpy as np
 from PIL import Image
 from playwright.sync_api import sync_playwright
@@ -83,7 +84,7 @@ with Service(program, folder) as service, sync_playwright() as playwright:
 
     # Worst disagreement: click, and the region is in the middle.
     region = service.get(f"/api/slides/{slide}/regions?limit=1")[0]
-    page.locator("#worst button").first.click()
+    page.locator("#too-few button" if region["disagreement"] < 0 else "#too-many button").first.click()
     page.wait_for_timeout(400)
     x, y = page.evaluate("([x, y]) => window.graticule.pagePoint(x, y)", [region["x"] + region["side"] / 2, region["y"] + region["side"] / 2])
     stage = page.locator(".stage").bounding_box()
@@ -149,6 +150,55 @@ with Service(program, folder) as service, sync_playwright() as playwright:
     page.select_option("#run-1", "")
     page.wait_for_selector("#swipe.hidden", state="attached")
     assert first_run != second_run and clips() == ["", ""]
+
+    # A region is drawn: its count is there at once, and is stored. A cell is marked as none.
+    page.goto(f"{base}/view/{slide}?layers=cells#400,400,9.5")
+    page.reload()
+    page.wait_for_selector("body[data-ready]")
+    page.evaluate("localStorage.setItem('counter', 'Dr. Page')")
+    page.keyboard.press("r")
+    for x, y in ((200, 200), (600, 200), (600, 600)):
+        place = page.evaluate("([x, y]) => window.graticule.pagePoint(x, y)", [x, y])
+        page.mouse.click(*place)
+        page.wait_for_timeout(350)
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".marks-list li:has-text('lymphocytes on')")
+    stored = service.get(f"/api/slides/{slide}/annotations")["features"]
+    assert len(stored) == 1 and stored[0]["properties"]["reader"] == "Dr. Page"
+    corner = stored[0]["geometry"]["coordinates"][0][0]
+    assert abs(corner[0] - 200) < 2 and abs(corner[1] - 200) < 2, corner
+    flat = ",".join(str(v) for c in stored[0]["geometry"]["coordinates"][0][:-1] for v in c)
+    count = service.get(f"/api/slides/{slide}/area?run={first_run}&polygon={flat}")["cells"]
+    assert page.locator(".marks-list li").inner_text().startswith(f"{count} lymphocytes"), page.locator(".marks-list").inner_text()
+    with page.expect_download() as download:
+        page.click("button:text-is('CSV')")
+    assert open(download.value.path()).read().startswith("id,x,y,area_um2,probability\n")
+    # The threshold begins where the run's cells end, and is in the address with the rest.
+    assert "the run's own" in page.locator("#side").inner_text()
+    page.evaluate("(() => { const t = document.getElementById('threshold'); t.value = 0.9; t.dispatchEvent(new Event('input')); })()")
+    assert "threshold=0.9" in page.url
+    page.goto(f"{base}/nothing/here")
+    assert "nothing at this address" in page.locator("h1").inner_text()
+
+    # WCAG AA by axe-core, in both colour schemes.
+    axe = open(axe_playwright_python.__path__[0] + "/axe.min.js").read()
+    for scheme in ("light", "dark"):
+        context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme=scheme, bypass_csp=True)
+        other = context.new_page()
+        for path in ("/", "/jobs", "/count", "/sql", "/evaluations", "/login", "/models/small", "/nothing", f"/view/{slide}"):
+            other.goto(base + path)
+            other.wait_for_timeout(600)
+            other.evaluate(axe)
+            found = other.evaluate("axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa']})")["violations"]
+            assert not found, [(path, v["id"], v["nodes"][0]["html"][:200]) for v in found]
+        for width in (390, 800):
+            other.set_viewport_size({"width": width, "height": 844})
+            for path in ("/", "/jobs", "/count", "/sql", "/models/small", f"/view/{slide}"):
+                other.goto(base + path)
+                other.wait_for_timeout(300)
+                assert other.evaluate("[document.documentElement.scrollWidth - innerWidth, (m => m.scrollWidth - m.clientWidth)(document.querySelector('main'))].every((d) => d <= 0)"), (path, width)
+        context.close()
+    complaints[:] = [c for c in complaints if "404" not in c]
 
     if data:
         page.goto(f"{base}/view/{service.slide('CMU-1-Small-Region')}")

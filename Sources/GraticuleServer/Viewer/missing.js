@@ -1,0 +1,3 @@
+import { frame } from "/viewer/common.js";
+
+frame();
