@@ -2,7 +2,7 @@ internal import Foundation
 public import LabelSuperResolution
 
 /// What a count of lymphocytes in a square leads to expect of its pixels: η = count · A / N, and ρ from all that makes a count
-/// and an area differ (docs/method.md §8).
+/// and an area differ (docs/method.md §7).
 public struct CellCounting: Codable, Equatable, Sendable {
     /// A: the area of one lymphocyte's nucleus, µm².
     public var cellArea: Double
