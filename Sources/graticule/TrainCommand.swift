@@ -1,9 +1,11 @@
 import ArgumentParser
+import BatchWork
 import Failures
 import Foundation
 import LabelSuperResolution
 import Lymphocytes
 import Raster
+import ResultStore
 import Terminal
 import Torch
 
@@ -39,6 +41,8 @@ struct TrainCommand: ParsableCommand {
         help: "What the network is made to agree with: \(Objective.names.joined(separator: ", ")) (docs/method.md).")
     var criterion = "sr"
     @Option(help: "Folder of fine masks at level 0, <slide>.png or <slide>.tif, for hr and hr+sr.") var masks: String?
+    @Option(help: "Results file with cells that readers marked as wrong or missing in 'serve', for hr+sr.") var marks:
+        String?
     @Option(help: "Share of regions whose fine labels are used (0 … 1).") var fineFraction: Double?
     @Option(help: "λ_sr, the weight of the coarse part; the criterion's own if not given.") var coarseWeight: Double?
     @Option(
@@ -108,6 +112,8 @@ struct TrainCommand: ParsableCommand {
         guard ["hr", "hr+sr"].contains(criterion) || (masks == nil && fineFraction == nil) else {
             throw ValidationError("--masks and --fine-fraction are for --criterion hr and hr+sr.")
         }
+        guard criterion == "hr+sr" || marks == nil else { throw ValidationError("--marks is for --criterion hr+sr.") }
+        guard marks == nil || masks == nil else { throw ValidationError("Give --marks or --masks, not both.") }
         guard (colorDarkest ?? 0) >= 0 else { throw ValidationError("--color-darkest must not be negative.") }
         guard fineFraction != 0 else { throw ValidationError("--fine-fraction must be above 0.") }
         guard (coarseWeight ?? 0) >= 0, (fineWeight ?? 0) >= 0, (clusterPixels ?? 1) >= 1, (logRamp ?? 0) >= 0 else {
@@ -184,6 +190,13 @@ struct TrainCommand: ParsableCommand {
         training.only = names(only)
         training.exclude = names(exclude)
         training.masks = masks.map { URL(fileURLWithPath: $0) }
+        if let marks {
+            training.marks = try ResultStore(readOnly: URL(fileURLWithPath: marks)).annotations()
+                .filter { $0.kind != .region }
+            guard !training.marks.isEmpty else {
+                throw InputError(.unusable, "no cell has been marked in \(marks) yet")
+            }
+        }
         training.fitsTemperature = !noTemperature
         training.givenScale = mpp
         training.device = try Device(device)
@@ -194,7 +207,9 @@ struct TrainCommand: ParsableCommand {
         for file in [folder.weights, folder.description, folder.metrics, folder.checkpoint] {
             try OutputGuard.check(
                 file,
-                inputs: [slides, heatmaps, counts, masks, priors].compactMap { $0 }.map { URL(fileURLWithPath: $0) })
+                inputs: [slides, heatmaps, counts, masks, marks, priors].compactMap { $0 }.map {
+                    URL(fileURLWithPath: $0)
+                })
         }
         let steps = steps ?? training.settings.training.steps
         let noun = heatmaps == nil ? "squares" : counts == nil ? "regions" : "regions and squares"
@@ -223,6 +238,13 @@ struct TrainCommand: ParsableCommand {
                     validation.correlation, validation.absoluteError))
         } else {
             print("trained \(outcome.model.steps) steps; too few regions to hold any out for validation")
+        }
+        if let area = outcome.cellArea {
+            print(
+                String(
+                    format:
+                        "cells in the counted squares measure %.1f µm² on average; counts were taken for %.1f µm² each",
+                    area, training.counting.cellArea))
         }
         print("model: \(output)")
         for warning in outcome.warnings { Console.error(warning, prefix: "warning: ") }

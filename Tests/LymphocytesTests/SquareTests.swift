@@ -263,6 +263,34 @@ struct SquareTests {
         }
     }
 
+    /// Discs around what readers marked are fine labels; half of the images without a block show them.
+    @Test func marksAreFineLabels() throws {
+        let readings = SquareReadings.grouped(try counted())
+        let strata = try CountStrata(readings, counting: CellCounting())
+        var slide = try LabelledSlide(
+            phantoms()[0], heatmaps: nil, micronsPerPixel: 0.5, givenScale: nil, coarseClasses: ProbabilityClasses())
+        try slide.add(
+            readings.filter { $0.slide == "phantom-1" }, counting: CellCounting(),
+            stratum: { strata.index(of: $0.mean) }, refuse: { _ in })
+        slide.add([
+            FineMask.Mark(x: 400, y: 400, isLymphocyte: true), FineMask.Mark(x: 500, y: 430, isLymphocyte: false),
+        ])
+        let mask = try #require(slide.mask)
+        #expect(mask.isLymphocyte(level0X: 406.5, level0Y: 400) == true, "7 µm across at 0.5 µm")
+        #expect(mask.isLymphocyte(level0X: 407.5, level0Y: 400) == nil)
+        #expect(mask.isLymphocyte(level0X: 500, level0Y: 436) == false)
+        var settings = TrainingPreset.fast.lymphocytes(seed: 1).forSquares()
+        settings.sampling.unlabelledShare = 1
+        let set = try TrainingSet(slides: [slide], encoding: .rgbStains, settings: settings, priors: strata.priors)
+        let batch = try set.batch(step: 1, count: 40, seed: 1)
+        let counts = Dictionary(batch.fineLabels.map { ($0, 1) }, uniquingKeysWith: +)
+        let pixels = set.layout.imageSide * set.layout.imageSide
+        let disc = Double.pi * 49
+        // About half of 40 images lie around a mark, and hold it whole.
+        #expect(Double(counts[1] ?? 0) > 3 * disc && Double(counts[0] ?? 0) > 3 * disc)
+        #expect((counts[-1] ?? 0) > 30 * pixels)
+    }
+
     @Test func nothingToLearnFromIsSaid() throws {
         let training = LymphocyteTraining(
             slides: PhantomFixture.folder, heatmaps: nil, output: URL(fileURLWithPath: "/nowhere"), settings: tiny())

@@ -24,7 +24,7 @@ public enum MaskPriors {
             }
             guard let file = found else { continue }
             used += 1
-            let mask = try FineMask(url).pixels
+            let mask = try FineMask.pixels(url)
             let heatmap = try Heatmap(file)
             let side = Int(heatmap.level0Side.rounded())
             guard side >= 1 else {

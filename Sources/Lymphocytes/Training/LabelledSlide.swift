@@ -18,7 +18,7 @@ public struct LabelledSlide: Sendable {
     /// Counted squares, which need not lie on the heatmap's grid nor on one grid.
     public private(set) var squares: [BlockGrid] = []
     /// Fine labels, where the criterion wants them.
-    public let mask: FineMask?
+    public private(set) var mask: FineMask?
 
     /// All grids of labelled blocks.
     public var grids: [BlockGrid] { (heatmap == nil ? [] : [regions]) + squares }
@@ -58,6 +58,12 @@ public struct LabelledSlide: Sendable {
         } else {
             regions = BlockGrid(columns: 0, rows: 0, workingSide: 0, originX: 0, originY: 0)
         }
+    }
+
+    /// Takes what readers marked for fine labels.
+    mutating func add(_ marks: [FineMask.Mark]) {
+        let radius = (CellCounting.standardCellArea / .pi).squareRoot() / scale.micronsPerPixel
+        mask = FineMask(marks: marks, radius: radius)
     }
 
     /// Adds squares in which lymphocytes were counted.

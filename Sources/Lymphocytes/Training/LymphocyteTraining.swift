@@ -5,7 +5,7 @@ public import Foundation
 public import LabelSuperResolution
 public import Logging
 internal import Raster
-internal import ResultStore
+public import ResultStore
 public import Torch
 internal import WholeSlide
 
@@ -26,6 +26,8 @@ public struct LymphocyteTraining: Sendable {
     public var priors: LabelPriors?
     /// Folder of fine masks, for the criteria that want them.
     public var masks: URL?
+    /// What readers marked on cells, in place of masks.
+    public var marks: [AnnotationRecord] = []
     /// Fits a temperature to the held-out regions' coarse labels, so that probabilities are nearer to frequencies.
     public var fitsTemperature = true
     /// µm per level-0 pixel for slides that do not say it.
@@ -55,6 +57,8 @@ public struct LymphocyteTraining: Sendable {
     public struct Outcome: Sendable {
         public let model: LymphocyteModelDescription
         public let failures: [FailedInput]
+        /// The mean area of the cells that it finds in the counted squares, µm²; nil without squares, or cells.
+        public let cellArea: Double?
         /// Why the model is hardly of use, though it was trained; a sentence each.
         public let warnings: [String]
     }
@@ -142,11 +146,14 @@ public struct LymphocyteTraining: Sendable {
         if settings.training.objective.criterion?.constantLabel(priors: priors) != nil {
             settings.training.architecture.prior = nil
         }
-        guard !settings.training.objective.needsFineLabels || masks != nil else {
+        guard !settings.training.objective.needsFineLabels || masks != nil || !marks.isEmpty else {
             throw InputError(
                 .unusable,
-                "criterion \(settings.training.objective.name) needs fine labels: give a folder of masks with --masks")
+                "criterion \(settings.training.objective.name) needs fine labels: give a folder of masks with --masks, or marks with --marks"
+            )
         }
+        // Marks are few: images are drawn around them.
+        if !marks.isEmpty, settings.sampling.unlabelledShare == nil { settings.sampling.unlabelledShare = 0.25 }
         let (slides, failures) = try openSlides(readings, labels: labels, report: report)
         let encoding = InputEncoding.rgbStains
         var set = try TrainingSet(
@@ -176,8 +183,26 @@ public struct LymphocyteTraining: Sendable {
             ])
         try folder.write(model)
         return Outcome(
-            model: model, failures: failures,
+            model: model, failures: failures, cellArea: try meanCellArea(in: readings, slides: slides),
             warnings: LymphocyteTraining.warnings(set: set, validation: assessment.validation))
+    }
+
+    /// What `A` is on these slides, as far as the network can tell: it was trained with the assumed one, so that a round or two of
+    /// training with what it finds is needed where they differ much.
+    private func meanCellArea(in readings: [SquareReadings], slides: [LabelledSlide]) throws -> Double? {
+        guard !readings.isEmpty else { return nil }
+        let model = try SegmentationModel(output, engine: .oneDNN(.float32))
+        var areas: [Double] = []
+        for slide in slides {
+            for square in readings where square.slide == slide.name && square.mean > 0 {
+                let side = square.sideMicrons / slide.scale.micronsPerPixel
+                let found = try? RegionPrediction(
+                    slide: slide.reader.slide, scale: slide.scale, model: model, x: square.level0X, y: square.level0Y,
+                    side: side)
+                areas += (found?.cells ?? []).map(\.areaSquareMicrons)
+            }
+        }
+        return areas.isEmpty ? nil : areas.reduce(0, +) / Double(areas.count)
     }
 
     private func openSlides(
@@ -222,6 +247,12 @@ public struct LymphocyteTraining: Sendable {
                             .unusable,
                             "the square at \(square.level0X), \(square.level0Y) does not lie on slide \(file.title)"))
                 }
+                let seen = marks.filter { $0.slide == file.title && $0.kind != .region }.compactMap { mark in
+                    mark.points.first.map {
+                        FineMask.Mark(x: $0[0], y: $0[1], isLymphocyte: mark.kind == .missing)
+                    }
+                }
+                if !marks.isEmpty { slide.add(seen) }
                 opened.append(slide)
             } catch {
                 leaveOut(name, error)

@@ -165,15 +165,18 @@ public struct TrainingSet: BlockSource, CalibrationBlocks {
     private func drawUnlabelled(slide index: Int, using generator: inout SeededGenerator) throws -> Sample {
         let slide = slides[index]
         let frame = slide.reader.frame
-        let place = slide.tissue.place(using: &generator)
+        // Half of these images show what readers marked, where they marked something.
+        let marks = slide.mask?.marks ?? []
+        let mark = marks.isEmpty || Bool.random(using: &generator) ? nil : marks.randomElement(using: &generator)
+        let place = mark.map { (x: $0.x, y: $0.y) } ?? slide.tissue.place(using: &generator)
         let half = Double(layout.blocksPerSide * layout.blockSide) / 2
         let corner = (
             x: Int((frame.working(place.x) - half).rounded()), y: Int((frame.working(place.y) - half).rounded())
         )
         let n = layout.blocksPerSide
         let nothing = Plane<BlockLabel>(width: n, height: n, repeating: .unknown)
-        return try sample(slide: index, corner: corner, labels: nothing, using: &generator) { _ in
-            Plane(width: layout.imageSide, height: layout.imageSide, repeating: -1)
+        return try sample(slide: index, corner: corner, labels: nothing, using: &generator) { mask in
+            markedLabels(of: mask, slide: index, corner: corner)
         }
     }
 
@@ -226,11 +229,33 @@ public struct TrainingSet: BlockSource, CalibrationBlocks {
             .noisy(deviation: deviation) { generator.nextGaussian() }
     }
 
+    /// What readers marked in an image; pixels of masks are for labelled blocks alone.
+    private func markedLabels(of mask: FineMask, slide: Int, corner: (x: Int, y: Int)) -> Plane<Int8> {
+        let side = layout.imageSide
+        var labels = Plane<Int8>(width: side, height: side, repeating: -1)
+        let frame = slides[slide].reader.frame
+        let (left, top) = (Double(corner.x - layout.margin), Double(corner.y - layout.margin))
+        let near = mask.within(
+            level0X: frame.level0(left), level0Y: frame.level0(top), width: frame.level0(Double(side)),
+            height: frame.level0(Double(side)))
+        guard !near.marks.isEmpty else { return labels }
+        for y in 0..<side {
+            for x in 0..<side {
+                labels[x, y] =
+                    near.isLymphocyte(
+                        level0X: frame.level0(left + Double(x) + 0.5), level0Y: frame.level0(top + Double(y) + 0.5)
+                    ).map { $0 ? 1 : 0 } ?? -1
+            }
+        }
+        return labels
+    }
+
     /// The mask's labels inside the blocks that are drawn from; the margin has none, as with coarse labels.
     private func fineLabels(
         of index: Int, mask: FineMask, position: BlockGrid.Position, corner: (x: Int, y: Int),
         labels known: Plane<BlockLabel>
     ) -> Plane<Int8> {
+        guard mask.marks.isEmpty else { return markedLabels(of: mask, slide: grids[index].slide, corner: corner) }
         let side = layout.imageSide
         let frame = slides[grids[index].slide].reader.frame
         var labels = Plane<Int8>(width: side, height: side, repeating: -1)
@@ -331,7 +356,7 @@ public struct TrainingSet: BlockSource, CalibrationBlocks {
             let size = slide.reader.slide
             fingerprint.add("\(slide.name) \(size.width)×\(size.height)".utf8)
             fingerprint.add(slide.scale.micronsPerPixel)
-            if let mask = slide.mask { fingerprint.add(mask.pixels.values) }
+            if let mask = slide.mask { fingerprint.add(mask.identity) }
             for grid in slide.grids {
                 for (position, known) in grid.known {
                     fingerprint.add("\(position.column),\(position.row):\(known) ".utf8)
