@@ -17,8 +17,9 @@ extension StudyCommand {
         @Option(help: "Folder with slides/, heatmaps/, truth/, patches/ and counts*.csv.") var data: String
         @Option(help: "Folder for the table.") var output: String
         @Option(help: "Folder for models and results of finished jobs.") var work = ".demo/experiment"
+        @Option(help: "Folder of another site, laid out like --data.") var site: String?
         @Option(help: "Numbers of squares, separated by commas.") var counts = "25,50,100,200,400"
-        @Option(help: "chance, chosen, noisy, loop, separated by commas.") var arms = "chance,chosen,noisy,loop"
+        @Option(help: "chance, chosen, noisy, loop, away, there, separated by commas; the last two need --site.") var arms = "chance,chosen,noisy,loop,away,there"
         @Option(help: "Seeds of each row.") var seeds = 3
         @Option(help: "Do these folds only, by name, separated by commas (a, b, c).") var folds: String?
         @Flag(help: "Score on slide a, on which settings are chosen, instead of b and c.") var tuning = false
@@ -28,7 +29,7 @@ extension StudyCommand {
 
         func validate() throws {
             guard list(arms).allSatisfy({ SquareArm(rawValue: $0) != nil }) else {
-                throw ValidationError("--arms are chance, chosen, noisy and loop.")
+                throw ValidationError("--arms are chance, chosen, noisy, loop, away and there.")
             }
             guard !list(counts).isEmpty, list(counts).allSatisfy({ (1...10_000).contains(Int($0) ?? 0) }) else {
                 throw ValidationError("--counts are numbers of squares, such as 50,100.")
@@ -45,6 +46,7 @@ extension StudyCommand {
             study.arms = list(arms).compactMap(SquareArm.init)
             study.counts = list(counts).compactMap { Int($0) }
             study.seeds = seeds
+            if let site, !tuning { try study.addSite(URL(fileURLWithPath: site)) }
             study.ownFolds = folds.map { Set(list($0)) }
             let line = ProgressLine()
             var isComplete = true
@@ -70,6 +72,11 @@ extension StudyCommand {
                     }
                 }
             }
+            let report = SquaresReport(
+                study: study,
+                command: "graticule-study squares --data \(data)" + (site.map { " --site \($0)" } ?? "")
+                    + " --output \(output)")
+            if !tuning { print(try report.write(to: URL(fileURLWithPath: output)).path) }
             if !isComplete { throw ExitCode(3) }
         }
     }

@@ -17,6 +17,13 @@ public enum SquareArm: String, CaseIterable, Sendable, Codable {
     case noisy
     /// Half as `graticule squares` chooses, then ten at a time as it does with a model of those counted so far.
     case loop
+    /// The model of ``chosen``, used on another site's slide as it is.
+    case away
+    /// Trained anew from its squares and fifty of the other site's other slide.
+    case there
+
+    /// Whether it is scored on another site.
+    public var isOfSite: Bool { self == .away || self == .there }
 }
 
 /// How many squares are enough: trains `fast` from counted squares alone and scores it like the comparison of methods.
@@ -26,19 +33,35 @@ public struct SquaresStudy: Study {
     public let data: ExperimentData
     public let folds: [ExperimentFold]
     public let work: URL
+    /// Another site, and the same as another scanner would have stained it.
+    public private(set) var sites: [Site] = []
     public var arms = SquareArm.allCases
     public var counts = [25, 50, 100, 200, 400]
     public var seeds = 3
     /// Folds of which this process does the jobs; nil for all.
     public var ownFolds: Set<String>?
 
+    /// A folder with two slides of another site: squares are counted on one, the other scores.
+    public struct Site: Sendable {
+        public let name: String
+        let data: ExperimentData
+        public let folds: [ExperimentFold]
+    }
+
     public struct Job: StudyJob {
         public let fold: ExperimentFold
         public let arm: SquareArm
         public let count: Int
         public let seed: UInt64
-        public var name: String { "\(fold.name)/\(arm.rawValue)-\(count)-\(seed)" }
+        /// Set where another site's slide is scored.
+        public var site: Site?
+        public var name: String {
+            "\(site.map { "\($0.name)-" } ?? "")\(fold.name)/\(arm.rawValue)-\(count)-\(seed)"
+        }
     }
+
+    /// Squares that are counted on another site.
+    static let siteSquares = 50
 
     /// The reader's error of ``SquareArm/noisy``, a share of the count.
     static let readerError = 0.15
@@ -56,16 +79,36 @@ public struct SquaresStudy: Study {
         try self.data.check(folds)
     }
 
+    /// Adds another site, as it is and as another scanner would show it.
+    ///
+    /// - Parameter other: a folder laid out like `data`, with two slides.
+    /// - Throws: where it is missing, or the other scanner's copy cannot be written.
+    public mutating func addSite(_ other: URL) throws {
+        let folds = try StudyTexts.folds()["site"] ?? []
+        let data = ExperimentData(other)
+        let copy = try OtherScanner(of: data, at: work.appendingPathComponent("other-scanner"), folds: folds).write()
+        sites = [Site(name: "site", data: data, folds: folds), Site(name: "scanner", data: copy, folds: folds)]
+    }
+
     /// What answers the question first: a hundred squares, then the rest of the curve.
     public var jobs: [Job] {
         let order = [100] + counts.filter { $0 != 100 }
-        return order.filter { counts.contains($0) }.flatMap { count in
+        let own = order.filter { counts.contains($0) }.flatMap { count in
             (0..<seeds).flatMap { seed in
-                arms.filter { count == 100 || $0 == .chance || $0 == .chosen }.flatMap { arm in
+                arms.filter { !$0.isOfSite && (count == 100 || $0 == .chance || $0 == .chosen) }.flatMap { arm in
                     folds.map { Job(fold: $0, arm: arm, count: count, seed: UInt64(seed + 1)) }
                 }
             }
         }
+        // What they are made of comes first.
+        let away = sites.flatMap { site in
+            (0..<seeds).flatMap { seed in
+                arms.filter(\.isOfSite).flatMap { arm in
+                    site.folds.map { Job(fold: $0, arm: arm, count: 100, seed: UInt64(seed + 1), site: site) }
+                }
+            }
+        }
+        return own + away
     }
 
     public func isOwn(_ job: Job) -> Bool { ownFolds?.contains(job.fold.name) ?? true }
@@ -82,21 +125,64 @@ public struct SquaresStudy: Study {
         encoder.outputFormatting = [.sortedKeys]
         var fingerprint = Fingerprint()
         fingerprint.add(try encoder.encode(settings(of: job)))
+        for part in try parts(of: job) { fingerprint.add(try identity(part).utf8) }
         fingerprint.add("\(job.name) \(SquaresStudy.trainingVersion) \(GraticuleVersion.current)".utf8)
         return fingerprint.text
     }
 
     public func scoringVersion(_ job: Job) -> Int { 1 }
-    public func parts(of job: Job) throws -> [Job] { [] }
-    public func isUsable(_ job: Job) -> Bool { false }
+    /// A site's models are made of the hundred squares of the first fold.
+    public func parts(of job: Job) throws -> [Job] {
+        guard job.site != nil, let fold = folds.first else { return [] }
+        return [Job(fold: fold, arm: .chosen, count: job.count, seed: job.seed)]
+    }
+
+    public func isUsable(_ job: Job) -> Bool {
+        let model = ModelFolder(folder(job).appendingPathComponent("model", isDirectory: true))
+        return (try? model.readDescription(LymphocyteModelSettings.self)) != nil
+    }
+
+    private func performOnSite(_ job: Job, site: Site, progress: (String) -> Void) throws -> ExperimentResult {
+        let start = Date()
+        let part = try parts(of: job)[0]
+        var output = folder(part).appendingPathComponent("model", isDirectory: true)
+        if job.arm == .there {
+            let own = try SquareTable.read(folder(part).appendingPathComponent("squares.csv"))
+            let files = job.fold.training.map { SlideFile(site.data.slide($0)) }
+            let (candidates, failures) = SquareCandidates(seed: job.seed).collect(files)
+            if let failure = failures.first { throw InputError(.unusable, failure.message) }
+            let chosen = SquareChoice.choose(SquaresStudy.siteSquares, from: candidates, seed: job.seed)
+            let counted = count(chosen, truth: try truth(job.fold.training, of: site.data))
+            // One folder with the slides of both.
+            let slides = folder(job).appendingPathComponent("slides", isDirectory: true)
+            try FileManager.default.createDirectory(at: slides, withIntermediateDirectories: true)
+            for url in part.fold.training.map(data.slide) + job.fold.training.map(site.data.slide) {
+                let link = slides.appendingPathComponent(url.lastPathComponent)
+                try? FileManager.default.removeItem(at: link)
+                try FileManager.default.createSymbolicLink(at: link, withDestinationURL: url.standardizedFileURL)
+            }
+            output = folder(job).appendingPathComponent("model", isDirectory: true)
+            try train(
+                own + counted, slides: slides, settings: settings(of: job), output: output, steps: nil,
+                progress: progress)
+        }
+        let seconds = Date().timeIntervalSince(start)
+        var result = ExperimentResult(method: job.arm.rawValue, fold: job.fold.name, seed: job.seed)
+        try FoldScoring(data: site.data, fold: job.fold, folder: folder(job)).score(
+            try SegmentationModel(output, engine: .oneDNN(.float32)), into: &result, alsoUncut: false)
+        result.trainingSeconds = seconds
+        return result
+    }
 
     public func perform(_ job: Job, progress: (String) -> Void) throws -> ExperimentResult {
+        if let site = job.site { return try performOnSite(job, site: site, progress: progress) }
         let start = Date()
         let squares = try squares(of: job, progress: progress)
         try AtomicFile.write(
             Data(SquareTable.text(squares).utf8), to: folder(job).appendingPathComponent("squares.csv"))
         let output = folder(job).appendingPathComponent("model", isDirectory: true)
-        try train(squares, settings: settings(of: job), output: output, steps: nil, progress: progress)
+        try train(
+            squares, slides: data.slides, settings: settings(of: job), output: output, steps: nil, progress: progress)
         let seconds = Date().timeIntervalSince(start)
         var result = ExperimentResult(method: "\(job.arm.rawValue)-\(job.count)", fold: job.fold.name, seed: job.seed)
         result.empty = Double(squares.count { $0.lymphocytes < 0.5 }) / Double(max(1, squares.count))
@@ -107,10 +193,10 @@ public struct SquaresStudy: Study {
     }
 
     private func train(
-        _ squares: [CountedSquare], settings: LymphocyteSettings, output: URL, steps: Int?,
+        _ squares: [CountedSquare], slides: URL, settings: LymphocyteSettings, output: URL, steps: Int?,
         progress: (String) -> Void
     ) throws {
-        var training = LymphocyteTraining(slides: data.slides, heatmaps: nil, output: output, settings: settings)
+        var training = LymphocyteTraining(slides: slides, heatmaps: nil, output: output, settings: settings)
         training.squares = squares
         _ = try training.run(steps: steps ?? settings.training.steps, resume: true) { event in
             if case .progress(let step, let member, _) = event, step.step % Trainer.interval == 0 {
@@ -129,7 +215,7 @@ public struct SquaresStudy: Study {
         let collector = SquareCandidates(seed: job.seed)
         let (candidates, failures) = collector.collect(files)
         if let failure = failures.first { throw InputError(.unusable, failure.message) }
-        let truth = try truth(job.fold.training)
+        let truth = try truth(job.fold.training, of: data)
         switch job.arm {
         case .chance: return count(SquareChoice.byChance(job.count, from: candidates, seed: job.seed), truth: truth)
         case .chosen:
@@ -144,6 +230,7 @@ public struct SquaresStudy: Study {
                 read.lymphocytes = max(0, (square.lymphocytes + error).rounded())
                 return read
             }
+        case .away, .there: return []
         case .loop:
             let first = Int(Double(job.count) * SquaresStudy.loopStart)
             var chosen = SquareChoice.choose(first, from: candidates, seed: job.seed)
@@ -155,7 +242,7 @@ public struct SquaresStudy: Study {
                 settings.training.student = nil
                 settings.training.schedule = .cosine(warmup: 20, length: SquaresStudy.loopTrainingSteps)
                 try train(
-                    count(chosen, truth: truth), settings: settings, output: output,
+                    count(chosen, truth: truth), slides: data.slides, settings: settings, output: output,
                     steps: SquaresStudy.loopTrainingSteps, progress: progress)
                 let found = collector.collect(files, model: try SquareModel(output)).candidates
                 let next = SquareChoice.choose(
@@ -168,7 +255,7 @@ public struct SquaresStudy: Study {
         }
     }
 
-    private func truth(_ slides: [String]) throws -> [String: [CellEvaluation.Point]] {
+    private func truth(_ slides: [String], of data: ExperimentData) throws -> [String: [CellEvaluation.Point]] {
         var truth: [String: [CellEvaluation.Point]] = [:]
         for slide in slides {
             truth[slide] =

@@ -21,6 +21,11 @@ enum StudyTexts {
         return text.components(separatedBy: "\n\n").map { $0.trimmingCharacters(in: .whitespacesAndNewlines) }
     }
 
+    /// Rows of another page, by name.
+    static func rows<Row: Decodable>(_ name: String, as type: Row.Type) throws -> [Row] {
+        try JSONDecoder().decode([Row].self, from: data("\(name).json"))
+    }
+
     /// The folds of each question.
     static func folds() throws -> [String: [ExperimentFold]] {
         try JSONDecoder().decode([String: [ExperimentFold]].self, from: data("folds.json"))
