@@ -164,4 +164,32 @@ struct ExperimentTests {
             steps: 1)
         #expect(members.members == 3)
     }
+
+    /// A hundred squares come first; what another site's models are made of comes before them and belongs to their identity.
+    @Test func squaresAreDoneInTheOrderOfTheQuestion() throws {
+        try TestFolders.withTemporary { folder in
+            let data = try experiment(in: folder, only: ["sr"]).data
+            let fold = ExperimentFold(
+                name: "x", training: ["p", "q"], test: "r", counts: "counts.csv", hasPatches: false)
+            var study = try SquaresStudy(
+                data: data.folder, work: folder.appendingPathComponent("squares"), folds: [fold])
+            study.counts = [50, 100]
+            study.seeds = 1
+            #expect(
+                study.jobs.map(\.name) == [
+                    "x/chance-100-1", "x/chosen-100-1", "x/noisy-100-1", "x/loop-100-1", "x/chance-50-1",
+                    "x/chosen-50-1",
+                ])
+            #expect(Set(try study.jobs.map { try study.identity($0) }).count == 6)
+            var result = ExperimentResult(method: "chosen-100", fold: "x", seed: 1)
+            result.empty = 0.4
+            let job = study.jobs[1]
+            try FileManager.default.createDirectory(at: study.folder(job), withIntermediateDirectories: true)
+            try study.keep(result, of: job)
+            let file = try SquaresReport(study: study, command: "test").write(to: folder)
+            let page = try String(contentsOf: file, encoding: .utf8)
+            #expect(page.contains("| 100 squares, chosen | – | – | – (–, –) | 0.40 | 1 |"))
+            #expect(page.contains("`x/chance-100-1`, `x/noisy-100-1`"), "what is not done is named")
+        }
+    }
 }
