@@ -56,6 +56,7 @@ let package = Package(
         .systemLibrary(name: "CTurboJPEG", pkgConfig: "libturbojpeg", providers: [.apt(["libturbojpeg0-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CSVM", providers: [.apt(["libsvm-dev"])]),
+        .systemLibrary(name: "CGDAL", pkgConfig: "gdal", providers: [.apt(["libgdal-dev"])]),
         .systemLibrary(name: "CCairo", pkgConfig: "cairo", providers: [.apt(["libcairo2-dev"])]),
         .target(name: "CTorch", cxxSettings: torchHeaders, linkerSettings: torchLibraries),
 
@@ -69,6 +70,7 @@ let package = Package(
             name: "Raster", dependencies: ["CTIFF", "CPNG", "CTurboJPEG", "CZlib", "Failures"], swiftSettings: house),
         .target(name: "Charts", dependencies: ["CCairo", "Raster", "Failures"], swiftSettings: house),
         .target(name: "WholeSlide", dependencies: ["COpenSlide", "CZlib", "Raster", "Failures"], swiftSettings: house),
+        .target(name: "GeoRaster", dependencies: ["CGDAL", "Failures"], swiftSettings: house),
 
         // method
         .target(
@@ -177,6 +179,8 @@ let package = Package(
         .testTarget(
             name: "WholeSlideTests",
             dependencies: ["WholeSlide", "Raster", "GraticuleTesting", "Failures", "BatchWork"], swiftSettings: house),
+        .testTarget(
+            name: "GeoRasterTests", dependencies: ["GeoRaster", "Failures", "GraticuleTesting"], swiftSettings: house),
         .testTarget(
             name: "LabelSuperResolutionTests",
             dependencies: ["LabelSuperResolution", "Torch", "GraticuleTesting", "Failures", "BatchWork"],

@@ -6,7 +6,8 @@ import Testing
 struct ArchitectureTests {
     /// From the ground up.
     private static let floors: [String: Set<String>] = [
-        "Failures": [], "Torch": [], "OneDNN": [], "Raster": [], "Charts": ["Raster"], "WholeSlide": ["Raster"],
+        "Failures": [], "Torch": [], "OneDNN": [], "Raster": [], "Charts": ["Raster"], "GeoRaster": [],
+        "WholeSlide": ["Raster"],
         "LabelSuperResolution": ["Torch", "OneDNN", "Raster", "Charts"],
         "Baselines": ["LabelSuperResolution", "Torch"], "ResultStore": [],
         "CoarseTraining": ["LabelSuperResolution", "Raster", "Charts", "Torch"],

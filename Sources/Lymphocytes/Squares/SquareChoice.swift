@@ -93,7 +93,7 @@ public enum SquareChoice {
     ) -> Double {
         let nearest = chosen.map { Looks.distance(point, $0) }.min() ?? 1
         let crowd = Double(1 + slides[candidate.square.slide, default: 0]).squareRoot()
-        return (nearest + 0.1) * (1 + 4 * (candidate.finding?.disagreement ?? 0)) / crowd
+        return (nearest + 0.1) * (1 + min(1, candidate.finding?.disagreement ?? 0)) / crowd
     }
 
     /// Features in units of their spread over the candidates.

@@ -1,0 +1,33 @@
+internal import CGDAL
+public import Failures
+
+/// What went wrong with a raster.
+public enum GeoRasterFailures {}
+
+/// What went wrong with a raster.
+public typealias GeoRasterError = Failure<GeoRasterFailures>
+
+extension Failure.Code where Domain == GeoRasterFailures {
+    /// The file is missing, cut off, or of no format that GDAL reads.
+    public static var unopenable: Self { Self("unopenable") }
+    /// A part of it cannot be read.
+    public static var unreadable: Self { Self("unreadable") }
+    /// It has no place on earth: no CRS, or no transform.
+    public static var unplaced: Self { Self("unplaced") }
+    /// It cannot be written.
+    public static var unwritable: Self { Self("unwritable") }
+}
+
+/// GDAL's library as this target uses it.
+enum GDAL {
+    /// Registers formats once, and keeps GDAL from printing on standard error: what it says is in our errors.
+    static let start: Void = {
+        GDALAllRegister()
+        CPLSetErrorHandler(CPLQuietErrorHandler)
+    }()
+
+    /// GDAL's own words about the last failure on this thread.
+    static var reason: String {
+        String(cString: CPLGetLastErrorMsg()).split(whereSeparator: \.isNewline).joined(separator: "; ")
+    }
+}
