@@ -19,7 +19,8 @@ extension StudyCommand {
         @Option(help: "Folder for models and results of finished jobs.") var work = ".demo/experiment"
         @Option(help: "Folder of another site, laid out like --data.") var site: String?
         @Option(help: "Numbers of squares, separated by commas.") var counts = "25,50,100,200,400"
-        @Option(help: "chance, chosen, noisy, loop, away, there, separated by commas; the last two need --site.") var arms = "chance,chosen,noisy,loop,away,there"
+        @Option(help: "chance, chosen, noisy, loop, away, there, separated by commas; the last two need --site.")
+        var arms = "chance,chosen,noisy,loop,away,there"
         @Option(help: "Seeds of each row.") var seeds = 3
         @Option(help: "Do these folds only, by name, separated by commas (a, b, c).") var folds: String?
         @Flag(help: "Score on slide a, on which settings are chosen, instead of b and c.") var tuning = false
