@@ -2,6 +2,7 @@ import { api, date, duration, frame, h, showError, statusChip, whole } from "/vi
 
 frame();
 const [model, slides, start, message, list, filter, unsegmented] = ["model", "slides", "start", "message", "list", "filter", "unsegmented"].map((id) => document.getElementById(id));
+let entries = [];
 const streams = new Map();
 const isEnded = (status) => ["done", "done with failures", "failed", "stopped"].includes(status);
 
@@ -49,6 +50,10 @@ function row(job) {
       !ended ? h("button", { onclick: (event) => act(event, `/api/jobs/${job.id}`, "DELETE") }, "Stop")
         : finished < job.slides.length ? h("button", { onclick: (event) => act(event, `/api/jobs/${job.id}/retry`, "POST") }, "Retry what is not done") : null),
     ended ? null : bar, line,
+    isTraining ? null : h("div", { class: "row small" }, job.slides.filter((slide) => slide.status === "done").slice(0, 8).map((slide) => {
+      const entry = entries.find((candidate) => candidate.name === slide.slide && candidate.id);
+      return entry ? h("a", { href: `/view/${entry.id}` }, slide.slide) : null;
+    })),
     failures.map((slide) => h("div", { class: "error small" }, isTraining ? slide.message : `${slide.slide}: ${slide.message}`)));
   // A browser has six connections to a service: one stream is enough, for the job at work.
   if (!ended && streams.size === 0) follow(job, line, bar);
@@ -89,7 +94,6 @@ start.addEventListener("click", async () => {
 });
 
 filter.addEventListener("input", show);
-let entries = [];
 /** Chooses the slides that this model has not segmented. */
 unsegmented.addEventListener("click", () => {
   const done = new Set(entries.filter((slide) => slide.runs.some((run) => run.status === "done" && run.model === model.value)).map((slide) => slide.id));

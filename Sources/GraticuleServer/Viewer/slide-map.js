@@ -105,6 +105,20 @@ function writeAddress({ layers, shown, threshold, weight, split, cell }, map) {
   history.replaceState(null, "", `?runs=${runs}&layers=${on}&opacities=${opacities}${more}#${centre.lng.toFixed(1)},${centre.lat.toFixed(1)},${map.getZoom()}`);
 }
 
+/** In words, where coarse classes or disagreement are shown: what the label of the region says, and what the network finds in it. */
+function regionText({ layers, shown }, x, y) {
+  const run = shown[0];
+  if (!run?.regions?.length || !(layers.classes[0] || layers.disagreement[0])) return "";
+  const side = run.regions[0].side;
+  // The place of each region, so that moving the pointer over a hundred thousand of them costs nothing.
+  run.places ??= new Map(run.regions.map((region) => [`${Math.floor((region.x + side / 2) / side)},${Math.floor((region.y + side / 2) / side)}`, region]));
+  const region = [0, 1, -1].flatMap((dx) => [0, 1, -1].map((dy) => run.places.get(`${Math.floor(x / side) + dx},${Math.floor(y / side) + dy}`)))
+    .find((r) => r && x >= r.x && y >= r.y && x < r.x + r.side && y < r.y + r.side);
+  if (!region) return "";
+  const label = region.coarse_class === 0 ? "label says none" : `label says class ${region.coarse_class}, ${(region.expected * 100).toFixed(0)} % expected`;
+  return `  ${label}; ${region.predicted === null || region.predicted === undefined ? "the network was not asked" : `the network covers ${(region.predicted * 100).toFixed(0)} %`}`;
+}
+
 export function createMap(state) {
   const { slide } = state;
   const last = slide.levels - 1;
@@ -120,7 +134,7 @@ export function createMap(state) {
   const where = document.getElementById("where");
   const notice = (text) => { where.textContent = text; };
   const link = () => writeAddress(state, map);
-  map.on("mousemove", ({ latlng }) => notice(`x ${whole(latlng.lng)}  y ${whole(latlng.lat)}`));
+  map.on("mousemove", ({ latlng: { lng: x, lat: y } }) => notice(`x ${whole(x)}  y ${whole(y)}${regionText(state, x, y)}`));
   map.on("moveend", link);
   /** The view of the address, or the whole slide. */
   function begin() {

@@ -70,7 +70,7 @@ function createPlace({ map, last }) {
 
 function createHelp() {
   const keys = [["C", "cell outlines"], ["P", "probability"], ["K", "coarse classes"], ["D", "disagreement"],
-    ["N  B", "next, previous disagreement"], ["H", "predict here"], ["R", "draw a region"], ["M", "measure"], ["X", "mark a missed cell"], ["Esc", "end drawing"], ["G", "go to x, y"], ["0", "whole slide"], ["1", "full resolution"],
+    ["N  B", "next, previous disagreement"], ["H", "predict here"], ["R  E", "draw a polygon, a rectangle"], ["M", "measure"], ["X", "mark a missed cell"], ["Esc", "end drawing"], ["G", "go to x, y"], ["0", "whole slide"], ["1", "full resolution"],
     ["+  −", "zoom"], ["← → ↑ ↓", "move"], ["?", "this list"]];
   const help = document.getElementById("help");
   help.append(h("h2", {}, "Keyboard"),

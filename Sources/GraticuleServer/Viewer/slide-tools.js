@@ -29,6 +29,11 @@ function createDrawing(map, onEnd) {
   function end() {
     const [ended, drawn] = [mode, points];
     begin(null);
+    if (ended === "box" && drawn.length === 2) {
+      const [[x0, y0], [x1, y1]] = drawn;
+      if (x0 !== x1 && y0 !== y1) onEnd("region", [[x0, y0], [x1, y0], [x1, y1], [x0, y1]]);
+      return;
+    }
     if (ended && drawn.length >= (ended === "region" ? 3 : ended === "measure" ? 2 : 1)) onEnd(ended, drawn);
   }
   map.on("click", ({ latlng, containerPoint }) => {
@@ -39,9 +44,13 @@ function createDrawing(map, onEnd) {
     if (mode === "region" && points.length > 2 && map.latLngToContainerPoint(pointAt(points[0])).distanceTo(containerPoint) < 9) { end(); return; }
     points.push([latlng.lng, latlng.lat]);
     redraw();
-    if (mode === "missing" || (mode === "measure" && points.length === 2)) end();
+    if (mode === "missing" || (["measure", "box"].includes(mode) && points.length === 2)) end();
   });
-  map.on("mousemove", ({ latlng }) => { if (mode && points.length) redraw([latlng.lng, latlng.lat]); });
+  map.on("mousemove", ({ latlng: { lng: x, lat: y } }) => {
+    if (!mode || !points.length) return;
+    const [[x0, y0]] = points;
+    if (mode === "box") line.setLatLngs([[x0, y0], [x, y0], [x, y], [x0, y], [x0, y0]].map(pointAt)); else redraw([x, y]);
+  });
   return { begin, end, isOn: () => mode !== null, mode: () => mode };
 }
 
@@ -97,7 +106,7 @@ export function createTools(state, view) {
     if (mode === "measure") measure(points);
     else store(mode, points);
   });
-  const hints = { region: "Click corner by corner; a double click ends the region.", measure: "Click where it begins and where it ends.", missing: "Click the middle of the cell that was missed." };
+  const hints = { region: "Click corner by corner; a double click ends the region.", box: "Click two opposite corners.", measure: "Click where it begins and where it ends.", missing: "Click the middle of the cell that was missed." };
   function toggle(mode) {
     const next = drawing.mode() === mode ? null : mode;
     drawing.begin(next);
@@ -105,8 +114,8 @@ export function createTools(state, view) {
     text.textContent = next ? hints[next] : "";
   }
   const button = (mode, title, key) => h("button", { "aria-pressed": "false", id: `tool-${mode}`, onclick: () => toggle(mode) }, title, " ", h("kbd", {}, key));
-  const buttons = { region: button("region", "Region", "R"), measure: button("measure", "Measure", "M"), missing: button("missing", "Missed cell", "X") };
-  Object.assign(keys, { r: () => toggle("region"), m: () => toggle("measure"), x: () => toggle("missing"), escape: () => { drawing.begin(null); measured.clearLayers(); for (const b of Object.values(buttons)) b.setAttribute("aria-pressed", "false"); }, enter: () => drawing.end() });
+  const buttons = { region: button("region", "Polygon", "R"), box: button("box", "Rectangle", "E"), measure: button("measure", "Measure", "M"), missing: button("missing", "Missed cell", "X") };
+  Object.assign(keys, { r: () => toggle("region"), e: () => toggle("box"), m: () => toggle("measure"), x: () => toggle("missing"), escape: () => { drawing.begin(null); measured.clearLayers(); for (const b of Object.values(buttons)) b.setAttribute("aria-pressed", "false"); }, enter: () => drawing.end() });
 
   /** A click on a cell: what it is, a link to it, and a way to say that it is none. */
   state.onCell = (feature, event) => {
