@@ -227,6 +227,7 @@ public final class JobQueue<Worker: JobWorker>: Sendable {
                             items: job.items.count))
                 }
                 if outcome == .stopped { break }
+                if case .remarked(let remark) = outcome { note = remark }
                 if outcome == .wasDone { (already, note) = (already + 1, "was done already") }
             } catch let error where store.isOfStore(error) {
                 throw error

@@ -42,6 +42,8 @@ public protocol JobStore: Sendable {
 /// How an item ended, if it did not fail.
 public enum JobItemOutcome: Sendable, Equatable {
     case done
+    /// Done, with something to be said of it.
+    case remarked(String)
     /// Nothing was to be done: it had been done before.
     case wasDone
     /// A stop was asked for before its end.

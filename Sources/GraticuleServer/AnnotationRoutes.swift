@@ -94,6 +94,12 @@ extension GraticuleService {
         guard (new.note ?? "").count <= 500 else {
             throw HTTPError(.badRequest, message: "a note has at most 500 characters")
         }
+        let slide = try await tileWork.run(key: entry.id) { try library.opened(entry).slide }
+        guard
+            new.points.allSatisfy({
+                (0...Double(slide.width)).contains($0[0]) && (0...Double(slide.height)).contains($0[1])
+            })
+        else { throw HTTPError(.badRequest, message: "that place does not lie on the slide") }
         let annotation = AnnotationRecord(
             slide: entry.file.title, kind: kind, points: new.points, cell: new.cell, note: new.note ?? "", reader: by)
         let stored = try await writeWork.run {

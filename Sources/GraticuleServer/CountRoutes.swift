@@ -45,6 +45,12 @@ extension GraticuleService {
         let byClass: Bool?
     }
 
+    private struct Proposed: Encodable {
+        let added: Int
+        /// Slides that cannot be used, a sentence each.
+        let leftOut: [String]
+    }
+
     private struct Priors: Encodable {
         let means: [Double]
         let deviations: [Double]
@@ -132,24 +138,31 @@ extension GraticuleService {
         }
         let givenScale = options.givenScale
         let slides = library.entries.map(\.file)
-        let chosen = try await proposalWork.run {
+        // One side for all: a training takes no mixture.
+        let side = known.first?.sideMicrons ?? CountedSquare.standardSide
+        let (chosen, leftOut) = try await proposalWork.run { () -> ([SquareRecord], [String]) in
             if let heatmaps {
-                return try RegionSample.draw(slides: slides, heatmaps: heatmaps, givenScale: givenScale, seed: 1)
+                let drawn = try RegionSample.draw(slides: slides, heatmaps: heatmaps, givenScale: givenScale, seed: 1)
                     .map(\.square)
+                return (drawn, [])
             }
             let round = (known.map(\.round).max() ?? 0) + 1
-            let (candidates, failures) = SquareCandidates(givenScale: givenScale, seed: UInt64(round)).collect(
+            let (candidates, failures) = SquareCandidates(
+                sideMicrons: side, givenScale: givenScale, seed: UInt64(round)
+            ).collect(
                 slides, slidesAtMost: max(10, wanted.count), model: model)
             guard !candidates.isEmpty else {
                 throw HTTPError(
                     .conflict,
                     message: "no slide has tissue to count in" + (failures.first.map { ": \($0.message)" } ?? ""))
             }
-            return SquareChoice.choose(
+            let chosen = SquareChoice.choose(
                 wanted.count, from: candidates, taken: known, round: round, seed: UInt64(round))
+            return (chosen, failures.map(\.message))
         }
         let added = try await writeWork.run { try store.addSquares(chosen) }
-        return JSONBody.response(["added": added], status: .created)
+        return withoutPaths(
+            JSONBody.data(Proposed(added: added, leftOut: leftOut)), status: .created)
     }
 
     private func storeReading(_ request: Request) async throws -> Response {

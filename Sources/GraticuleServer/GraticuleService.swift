@@ -140,8 +140,8 @@ public struct GraticuleService: Sendable {
     }
 
     /// Messages of the store name files; clients are told names without folders.
-    func withoutPaths(_ json: Data) -> Response {
-        JSONBody.response(json: Data(withoutPaths(text: String(decoding: json, as: UTF8.self)).utf8))
+    func withoutPaths(_ json: Data, status: HTTPResponse.Status = .ok) -> Response {
+        JSONBody.response(json: Data(withoutPaths(text: String(decoding: json, as: UTF8.self)).utf8), status: status)
     }
 
     func withoutPaths(text: String) -> String {

@@ -48,7 +48,7 @@ extension GraticuleService {
             NewTraining.self, from: request, keys: ["model", "uses_heatmaps", "steps", "seed"])
         let name = try newModelName(wanted.model)
         guard (1...1_000_000).contains(wanted.steps ?? 1), (0...Int(Int32.max)).contains(wanted.seed ?? 1) else {
-            throw HTTPError(.badRequest, message: "steps and seed are whole numbers above 0")
+            throw HTTPError(.badRequest, message: "steps are a whole number from 1 to a million, seed one from 0")
         }
         guard wanted.usesHeatmaps != true || options.heatmaps != nil else {
             throw HTTPError(.badRequest, message: "there are no heatmaps: start the service with --heatmaps DIR")

@@ -98,7 +98,8 @@ public final class ResultStore: Sendable {
     public static func isDatabase(_ url: URL) -> Bool {
         var configuration = Configuration()
         configuration.readonly = true
-        guard (try? checkFile(url)) != nil, FileManager.default.fileExists(atPath: url.path),
+        let size = try? FileManager.default.attributesOfItem(atPath: url.path)[.size] as? Int
+        guard let size, size > 0, (try? checkFile(url)) != nil,
             let database = try? DatabaseQueue(path: url.path, configuration: configuration)
         else { return false }
         return (try? database.read { db in try Int.fetchOne(db, sql: "PRAGMA schema_version") }) != nil

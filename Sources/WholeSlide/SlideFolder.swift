@@ -45,7 +45,7 @@ public enum SlideFolder {
                 contents.failures.append(
                     SlideError(
                         .unopenable,
-                        "folder \(path.path) holds no slides (files ending in .\(extensions.sorted().joined(separator: ", ."))"
+                        "folder \(path.path) holds no slides (files ending in .\(extensions.sorted().joined(separator: ", .")))"
                     ))
             }
             let fresh = found.filter { seen.insert($0.url.resolvingSymlinksInPath().path).inserted }

@@ -26,6 +26,8 @@ struct SquaresCommand: ParsableCommand {
     @Option(help: "How many squares.") var count = 100
     @Option(help: "Which squares are drawn.") var seed: UInt64 = 1
     @Option(help: "Model folder: choose where its networks disagree.") var model: String?
+    @Option(help: "Table or results file of squares that are counted already: none of them is chosen again.")
+    var counted: String?
     @Option(help: "Side of a square in µm.") var side = CountedSquare.standardSide
     @Option(help: "µm per level-0 pixel, for slides that do not say it.") var mpp: Double?
 
@@ -55,15 +57,34 @@ struct SquaresCommand: ParsableCommand {
         }
         let contents = SlideFolder.contents(of: [URL(fileURLWithPath: slides)])
         if let missing = contents.failures.first { throw missing }
-        let store = try results.map { try ResultStore(URL(fileURLWithPath: $0)) }
-        let taken = try store?.squares() ?? []
         if let table, FileManager.default.fileExists(atPath: table) {
             throw InputError(.unusable, "\(table) exists already: move it away, so that no counts are lost")
+        }
+        let store = try results.map { try ResultStore(URL(fileURLWithPath: $0)) }
+        var taken = try store?.squares() ?? []
+        if let counted {
+            taken += try SquareTable.read(URL(fileURLWithPath: counted)).map {
+                SquareRecord(
+                    slide: $0.slide, level0X: $0.level0X, level0Y: $0.level0Y, level0Side: 0,
+                    sideMicrons: $0.sideMicrons)
+            }
+        }
+        if let other = taken.first(where: { $0.sideMicrons != side }) {
+            throw InputError(
+                .unusable,
+                "the squares that are there are \(other.sideMicrons) µm wide; a training takes squares of one side: give --side \(other.sideMicrons), or another file"
+            )
+        }
+        let squareModel = try model.map { try SquareModel(URL(fileURLWithPath: $0)) }
+        if let model, squareModel?.canDisagree == false {
+            Console.error(
+                "\(model) is a single network, which has no other to disagree with: squares are chosen as without it",
+                prefix: "warning: ")
         }
         let line = ProgressLine()
         let (candidates, failures) = SquareCandidates(sideMicrons: side, givenScale: mpp, seed: seed).collect(
             contents.slides, slidesAtMost: max(10, count),
-            model: try model.map { try SquareModel(URL(fileURLWithPath: $0)) }
+            model: squareModel
         ) { done, all in line.show("looking at slides: \(done) of \(all)") }
         line.end()
         for failure in failures { Console.error("left out: \(failure.message)") }
@@ -78,6 +99,9 @@ struct SquaresCommand: ParsableCommand {
         }
         try store?.addSquares(chosen)
         if let table { try write(chosen, to: table) }
+        if chosen.count < count {
+            Console.note("there is tissue for no more than \(chosen.count) of the \(count) squares")
+        }
         let slideCount = Set(chosen.map(\.slide)).count
         print("\(chosen.count) squares of \(Int(side)) µm on \(slideCount) slide\(slideCount == 1 ? "" : "s")")
         if let results {

@@ -183,7 +183,10 @@ struct TrainCommand: ParsableCommand {
             slides: URL(fileURLWithPath: slides), heatmaps: heatmaps.map { URL(fileURLWithPath: $0) },
             output: URL(fileURLWithPath: output), settings: try settings())
         if let counts {
-            training.squares = try SquareTable.read(URL(fileURLWithPath: counts))
+            training.squares = try SquareTable.read(URL(fileURLWithPath: counts)) {
+                Console.note(
+                    "\($0) row\($0 == 1 ? "" : "s") of \(counts) without a count \($0 == 1 ? "is" : "are") left out")
+            }
             if let cellArea { training.counting.cellArea = cellArea }
             training.counting.learnReaderError(from: SquareReadings.grouped(training.squares))
         }
@@ -191,11 +194,16 @@ struct TrainCommand: ParsableCommand {
         training.exclude = names(exclude)
         training.masks = masks.map { URL(fileURLWithPath: $0) }
         if let marks {
+            guard ResultStore.isDatabase(URL(fileURLWithPath: marks)) else {
+                throw InputError(
+                    .unusable, "\(marks) is no results file: marks are made on the slide's page of 'serve'")
+            }
             training.marks = try ResultStore(readOnly: URL(fileURLWithPath: marks)).annotations()
                 .filter { $0.kind != .region }
             guard !training.marks.isEmpty else {
                 throw InputError(.unusable, "no cell has been marked in \(marks) yet")
             }
+            Console.note("\(training.marks.count) marked cells")
         }
         training.fitsTemperature = !noTemperature
         training.givenScale = mpp

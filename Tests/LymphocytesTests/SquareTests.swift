@@ -83,10 +83,13 @@ struct SquareTests {
             ]
             try Data(SquareTable.text(squares).utf8).write(to: file)
             #expect(try SquareTable.read(file) == squares)
-            try Data("y,x,lymphocytes,slide\n2,1,3,s\n".utf8).write(to: file)
+            // Another order of columns, and a row that is not counted yet.
+            try Data("y,x,lymphocytes,slide\n2,1,3,s\n4,1,,s\n".utf8).write(to: file)
+            var open = 0
             #expect(
-                try SquareTable.read(file)
+                try SquareTable.read(file) { open = $0 }
                     == [CountedSquare(slide: "s", level0X: 1, level0Y: 2, lymphocytes: 3)])
+            #expect(open == 1)
         }
     }
 
@@ -95,7 +98,7 @@ struct SquareTests {
         ("slide,x,y,lymphocytes\n", "has no counted square"),
         (
             "slide,x,y,lymphocytes\ns,1,2,\n",
-            "line 2: 'lymphocytes' is empty: count them and fill it in, 0 where there are none"
+            "has no counted square: fill in the column 'lymphocytes', 0 where there are none"
         ),
         ("slide,x,y,lymphocytes\ns,1,2,-1\n", "line 2: -1.0 is no count of lymphocytes in 50.0 × 50.0 µm"),
         ("slide,x,y,lymphocytes\ns,1,2,9999\n", "line 2: 9999.0 is no count of lymphocytes in 50.0 × 50.0 µm"),
@@ -289,6 +292,34 @@ struct SquareTests {
         // About half of 40 images lie around a mark, and hold it whole.
         #expect(Double(counts[1] ?? 0) > 3 * disc && Double(counts[0] ?? 0) > 3 * disc)
         #expect((counts[-1] ?? 0) > 30 * pixels)
+    }
+
+    /// Strata of counts say nothing of a heatmap: regions are compared with the default curve then.
+    @Test func aModelFromCountsReadsHeatmapsByTheDefaultCurve() throws {
+        let readings = SquareReadings.grouped(try counted())
+        let strata = try CountStrata(readings, counting: CellCounting())
+        let curve = try LabelPriors.defaultCurve(label: "lymphocyte", classCount: 10)
+        func priors(_ priors: LabelPriors, _ names: [String]?) throws -> LabelPriors {
+            try LymphocyteModelDescription.heatmapPriors(priors, coarseClasses: names)
+        }
+        #expect(try priors(strata.priors, strata.names) == curve)
+        #expect(try priors(curve.scaled(by: 0.5), ProbabilityClasses().names) == curve.scaled(by: 0.5))
+        #expect(try priors(curve.scaled(by: 0.5), nil) == curve.scaled(by: 0.5))
+    }
+
+    @Test func tooLittleToLearnFromIsSaid() throws {
+        var training = LymphocyteTraining(
+            slides: PhantomFixture.folder, heatmaps: nil, output: URL(fileURLWithPath: "/nowhere"), settings: tiny())
+        training.squares = Array(try counted().prefix(9))
+        var error = #expect(throws: InputError.self) { try training.run(steps: 1, resume: false) { _ in } }
+        #expect(error?.message.hasPrefix("9 squares are counted; 10 are the least to learn from") == true)
+        training.squares = try counted().map { square in
+            var empty = square
+            empty.lymphocytes = 0
+            return empty
+        }
+        error = #expect(throws: InputError.self) { try training.run(steps: 1, resume: false) { _ in } }
+        #expect(error?.message == "no counted square holds a lymphocyte: there is nothing to learn from yet")
     }
 
     @Test func nothingToLearnFromIsSaid() throws {

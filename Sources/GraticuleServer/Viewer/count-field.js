@@ -4,8 +4,8 @@ import { h, s } from "/viewer/common.js";
 
 /** The share of a side that is shown around the square, so that cells at its edge can be judged. */
 const margin = 0.25;
-/** Clicks this far outside the frame are meant for a nucleus on its edge, µm. */
-const reachMicrons = 4;
+/** Clicks this far outside a solid side are meant for a nucleus whose middle is on it, µm. */
+const reachMicrons = 1;
 /** A click this near a dot removes it, px on the screen. */
 const near = 12;
 const zooms = [1, 1.5, 2, 3, 4];
@@ -22,7 +22,8 @@ export class Field {
     this.element = h("div", { class: "field", id: "field", tabindex: "0", role: "application",
       "aria-label": "Square to count in. Arrow keys move the cursor, space adds or removes a dot, Enter goes on." }, this.inner);
     this.bar = h("div", { class: "fieldbar number" });
-    this.inner.addEventListener("click", (event) => this.click(event));
+    this.inner.addEventListener("pointerdown", (event) => this.press(event));
+    this.inner.addEventListener("click", (event) => { if (!this.wasDragged) this.click(event); });
     this.element.addEventListener("keydown", (event) => this.key(event));
     this.picture.addEventListener("error", () => { this.bar.textContent = "this square cannot be read: skip it"; });
   }
@@ -34,6 +35,8 @@ export class Field {
     const pad = Math.max(0, Math.min(Math.round(square.side * margin), Math.floor((2048 - square.side) / 2)));
     this.view = { x: Math.round(square.x) - pad, y: Math.round(square.y) - pad, side: Math.round(square.side) + 2 * pad };
     const v = this.view;
+    this.zoom = 0;
+    this.inner.style.width = "100%";
     this.cursor = [square.x + square.side / 2, square.y + square.side / 2];
     this.picture.src = `/slides/${square.slide}/region.jpeg?x=${v.x}&y=${v.y}&side=${v.side}`;
     this.drawing.setAttribute("viewBox", `0 0 ${v.side} ${v.side}`);
@@ -81,6 +84,21 @@ export class Field {
     this.scale();
   }
 
+  /** Dragging moves the picture where it is zoomed, and is no click. */
+  press(event) {
+    const [x, y, left, top] = [event.clientX, event.clientY, this.element.scrollLeft, this.element.scrollTop];
+    this.wasDragged = false;
+    const move = (next) => {
+      if (Math.hypot(next.clientX - x, next.clientY - y) > 5) this.wasDragged = true;
+      if (this.wasDragged && event.pointerType === "mouse") {
+        this.element.scrollLeft = left - (next.clientX - x);
+        this.element.scrollTop = top - (next.clientY - y);
+      }
+    };
+    document.addEventListener("pointermove", move);
+    document.addEventListener("pointerup", () => document.removeEventListener("pointermove", move), { once: true });
+  }
+
   click(event) {
     const box = this.inner.getBoundingClientRect();
     this.put(this.view.x + ((event.clientX - box.left) / box.width) * this.view.side,
@@ -96,7 +114,7 @@ export class Field {
       this.points.splice(hit, 1);
     } else {
       const reach = (reachMicrons * r.side) / r.side_microns;
-      if (x < r.x - reach || y < r.y - reach || x > r.x + r.side + reach || y > r.y + r.side + reach) return;
+      if (x < r.x - reach || y < r.y - reach || x >= r.x + r.side || y >= r.y + r.side) return;
       const inside = (value, from) => Math.round(Math.max(from, Math.min(from + r.side, value)) * 10) / 10;
       // Rounding must not lead outside.
       this.points.push([Math.min(inside(x, r.x), r.x + r.side), Math.min(inside(y, r.y), r.y + r.side)]);

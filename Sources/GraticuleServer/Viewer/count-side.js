@@ -15,8 +15,8 @@ export const guide = () => h("details", { class: "panel", open: localStorage.get
     cell("not: large, pale, with nucleoli", s("ellipse", { cx: 30, cy: 30, rx: 19, ry: 14, fill: "#8f7ab5" }), s("circle", { cx: 25, cy: 28, r: 2.6, fill: "#4a2f73" }), s("circle", { cx: 36, cy: 33, r: 2.2, fill: "#4a2f73" })),
     cell("not: spindle", s("ellipse", { cx: 30, cy: 30, rx: 24, ry: 4.5, fill: "#4b3577", transform: "rotate(-25 30 30)" })),
     cell("not: lobed, as granulocytes", s("circle", { cx: 24, cy: 28, r: 6, fill: "#3f2a6b" }), s("circle", { cx: 36, cy: 27, r: 6, fill: "#3f2a6b" }), s("circle", { cx: 31, cy: 36, r: 5, fill: "#3f2a6b" }))),
-  h("p", { class: "small" }, "Click the middle of each lymphocyte in the frame; click a dot to remove it. On the edge: nuclei that touch the ",
-    h("b", {}, "solid"), " sides (top, left) count, those that touch the ", h("b", {}, "dashed"), " sides do not."),
+  h("p", { class: "small" }, "Click each lymphocyte whose middle lies in the frame; click a dot to remove it. Where the middle lies on the edge: on the ",
+    h("b", {}, "solid"), " sides (top, left) it counts, on the ", h("b", {}, "dashed"), " sides it does not."),
   h("p", { class: "small muted" }, h("kbd", {}, "Enter"), " done, next  ", h("kbd", {}, "⌫"), " undo  ", h("kbd", {}, "N"), " ", h("kbd", {}, "P"), " next, back  ",
     h("kbd", {}, "S"), " skip  ", h("kbd", {}, "+"), " ", h("kbd", {}, "−"), " zoom  ", h("kbd", {}, "←↑↓→"), " cursor  ", h("kbd", {}, "Space"), " dot"));
 
@@ -25,7 +25,7 @@ const typed = {};
 
 /** Chooses squares: the first ones, or ten more where a model learns most. */
 export function proposals(squares, models, hasHeatmaps, reload) {
-  const message = h("p", { class: "small muted", role: "status" });
+  const message = h("p", { class: "small muted", role: "status" }, typed.told ?? "");
   const model = h("select", { "aria-label": "Model" }, h("option", { value: "" }, "spread over all tissue"), ...models.map((name) => h("option", { value: name }, `where ${name} is unsure`)));
   if (models.length) model.value = models.at(-1);
   const count = h("input", { type: "number", min: 1, max: 1000, value: typed.count ?? (squares.length ? 10 : 100), "aria-label": "How many squares", class: "narrow", oninput: (event) => { typed.count = event.target.value; } });
@@ -35,9 +35,9 @@ export function proposals(squares, models, hasHeatmaps, reload) {
     message.className = "small muted";
     message.textContent = "Looking at the slides … this takes about a second for a slide.";
     try {
-      const { added } = await api("/api/squares/propose", { body });
+      const { added, left_out: leftOut } = await api("/api/squares/propose", { body });
       delete typed.count;
-      message.textContent = `${added} squares were added.`;
+      typed.told = `${added} squares were added.${leftOut.length ? ` Left out: ${leftOut.slice(0, 3).join("; ")}${leftOut.length > 3 ? ` and ${leftOut.length - 3} more` : ""}.` : ""}`;
       await reload();
     } catch (error) {
       showError(message, error);

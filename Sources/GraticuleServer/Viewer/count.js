@@ -12,6 +12,8 @@ let about = { models: [], hasHeatmaps: false, isReadOnly: false };
 /** Seconds that the last squares took, for the time left. */
 let paces = JSON.parse(localStorage.getItem("paces") ?? "[]");
 let shownAt = Date.now();
+/** A square that was clicked in before anybody said who counts. */
+let nameless = null;
 
 const name = () => by.value.trim();
 const square = () => squares[index];
@@ -24,16 +26,20 @@ const field = new Field((points) => {
   if (current.status === "skipped") current.note = "";
   current.status = current.status === "counted" ? "counted" : "open";
   tell();
-  if (name()) save(reading(current));
+  if (name()) save(reading(current)); else { nameless = current; saved.textContent = "not stored yet: say who counts"; }
 });
 const count = h("b", { id: "count", class: "number", role: "status" });
 const saved = h("span", { id: "saved", class: "small muted", role: "status" });
 const undo = h("button", { id: "undo", onclick: () => field.undo() }, "Undo");
 const back = h("button", { onclick: () => move(-1) }, "Back");
 const next = h("button", { id: "next", class: "primary", onclick: () => finish("counted") }, "Done, next");
-const reason = h("select", { id: "skip", "aria-label": "Skip, because" }, h("option", { value: "" }, "Skip …"), reasons.map((text) => h("option", {}, text)));
-reason.addEventListener("change", () => { if (reason.value) finish("skipped", reason.value); });
-onSaved((trouble) => { saved.textContent = trouble || "stored"; saved.classList.toggle("error", Boolean(trouble)); });
+const skip = h("button", { id: "skip", "aria-expanded": "false", onclick: () => offerReasons(reason.classList.contains("hidden")) }, "Skip …");
+const reason = h("div", { class: "row hidden", id: "reasons" }, reasons.map((text, i) => h("button", { class: "small", onclick: () => finish("skipped", text) }, h("kbd", {}, i + 1), " ", text)));
+function offerReasons(isOpen) {
+  reason.classList.toggle("hidden", !isOpen);
+  skip.setAttribute("aria-expanded", String(isOpen));
+}
+onSaved((trouble) => { if (!nameless) saved.textContent = trouble || (name() ? "stored" : ""); saved.classList.toggle("error", Boolean(trouble)); });
 
 function needsName() {
   if (name()) return false;
@@ -47,7 +53,6 @@ function tell() {
   count.textContent = `${field.points.length} lymphocyte${field.points.length === 1 ? "" : "s"}`;
   undo.disabled = !field.points.length;
   back.disabled = index === 0;
-  reason.value = current.status === "skipped" ? (reasons.includes(current.note) ? current.note : "") : "";
   const done = squares.filter((candidate) => !isOpen(candidate)).length;
   const left = squares.length - done;
   const pace = paces.length >= 3 ? [...paces].sort((a, b) => a - b)[Math.floor(paces.length / 2)] : 30;
@@ -60,6 +65,7 @@ function tell() {
 function show() {
   const current = square();
   field.show(current, current.points);
+  offerReasons(false);
   shownAt = Date.now();
   tell();
   // The next picture is there when it is wanted.
@@ -94,7 +100,12 @@ document.addEventListener("keydown", (event) => {
   if (["INPUT", "SELECT", "TEXTAREA"].includes(event.target.tagName) || !squares.length || event.altKey) return;
   const isUndo = event.key === "Backspace" || (event.key === "z" && (event.ctrlKey || event.metaKey));
   if (!isUndo && (event.ctrlKey || event.metaKey)) return;
-  const act = { n: () => move(1), p: () => move(-1), s: () => reason.focus(), "+": () => field.setZoom(1), "=": () => field.setZoom(1), "-": () => field.setZoom(-1) }[event.key.toLowerCase()];
+  if (!reason.classList.contains("hidden") && reasons[Number(event.key) - 1]) {
+    finish("skipped", reasons[Number(event.key) - 1]);
+    event.preventDefault();
+    return;
+  }
+  const act = { n: () => move(1), p: () => move(-1), s: () => offerReasons(reason.classList.contains("hidden")), escape: () => offerReasons(false), "+": () => field.setZoom(1), "=": () => field.setZoom(1), "-": () => field.setZoom(-1) }[event.key.toLowerCase()];
   if (isUndo) field.undo();
   else if (event.key === "Enter" && event.target.tagName !== "BUTTON" && event.target.tagName !== "SUMMARY") finish("counted");
   else if (act) act();
@@ -126,7 +137,7 @@ async function load() {
       if (!work.children.length) {
         work.append(h("div", { class: "stagebox" }, field.element, field.bar),
           h("div", { class: "row spread", id: "controls" }, h("span", { class: "row" }, count, saved),
-            h("span", { class: "row" }, h("button", { "aria-label": "Zoom out", onclick: () => field.setZoom(-1) }, "−"), h("button", { "aria-label": "Zoom in", onclick: () => field.setZoom(1) }, "+"), back, undo, reason, next)));
+            h("span", { class: "row" }, h("button", { "aria-label": "Zoom out", onclick: () => field.setZoom(-1) }, "−"), h("button", { "aria-label": "Zoom in", onclick: () => field.setZoom(1) }, "+"), back, undo, skip, next)), reason);
         new ResizeObserver(() => field.square && field.scale()).observe(field.element);
       }
       index = Math.max(0, squares.findIndex(isOpen));
@@ -141,11 +152,12 @@ async function load() {
 }
 
 by.value = localStorage.getItem("counter") ?? "";
+by.addEventListener("keydown", (event) => { if (event.key === "Enter") field.element.isConnected ? field.element.focus() : by.blur(); });
 by.addEventListener("change", async () => {
   localStorage.setItem("counter", name());
   // A first click on a cell is also what ends the typing of a name.
-  const current = square();
-  const dots = current && !current.status && current.points.length ? [current, current.points] : null;
+  const dots = nameless?.points.length ? [nameless, nameless.points] : null;
+  nameless = null;
   await load();
   if (!dots) return;
   const same = squares.findIndex((candidate) => candidate.slide === dots[0].slide && candidate.x === dots[0].x && candidate.y === dots[0].y);

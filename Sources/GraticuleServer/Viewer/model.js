@@ -20,7 +20,7 @@ function showCurves(found) {
   const lines = found.curves.map((points, i) => [i === found.curves.length - 1 ? "model" : "earlier", points.map(([step, loss]) => [step, Math.min(top, loss - low)])]);
   curves.replaceChildren(h("section", { class: "panel" }, h("h2", {}, "Loss"),
     plot("Loss by step", [end, top], ["Step", "Loss"], lines, [], 5, low),
-    h("p", { class: "small muted" }, found.curves.length > 1 ? `The latest network is drawn in colour; the ${found.curves.length - 1} before it are grey. The last one learns from the others.` : "One network.")));
+    h("p", { class: "small muted" }, found.curves.length > 1 ? `The latest network is drawn in colour; the ${found.curves.length - 1} before it are grey. The last one learns from the others.` : "")));
 }
 
 function showCard(found) {
@@ -89,7 +89,12 @@ async function load() {
   const found = await refresh();
   if (latest && !isEnded(latest.status)) { follow(latest); return; }
   job.replaceChildren();
-  if (found.is_finished) { lead.textContent = "A trained model. It stands in every list of models."; return; }
+  if (found.is_finished) {
+    lead.textContent = "A trained model. It stands in every list of models.";
+    const warning = latest?.slides[0]?.message;
+    if (warning) job.replaceChildren(h("section", { class: "panel" }, h("p", { class: "error", role: "alert" }, `It is hardly of use: ${warning}.`)));
+    return;
+  }
   if (!latest) { showError(lead, found.error ?? new Error("its training has not ended")); return; }
   lead.textContent = "";
   const reason = latest.slides[0]?.message ?? latest.message ?? "its training was stopped";

@@ -83,7 +83,7 @@ function createHelp() {
 function listenToKeys(keys) {
   document.addEventListener("keydown", (event) => {
     const isField = ["INPUT", "TEXTAREA", "SELECT"].includes(event.target.tagName) && event.target.type !== "checkbox";
-    if (isField || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (isField || document.querySelector("dialog[open]") || event.ctrlKey || event.metaKey || event.altKey) return;
     const action = keys[event.key.toLowerCase()];
     if (action) { event.preventDefault(); action(); }
   });

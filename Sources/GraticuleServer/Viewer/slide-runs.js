@@ -15,7 +15,7 @@ function createThreshold(state, view) {
     const at = state.threshold ?? own;
     slider.min = Math.floor(own * 100) / 100;
     slider.value = at;
-    text.textContent = `${at.toFixed(2)}${at <= own ? ", the run's own" : ""}`;
+    text.textContent = `${at.toFixed(at > 0.99 ? 4 : 2)}${at <= own ? ", the run's own" : ""}`;
     const bin = Math.max(0, Math.min(100, Math.round(at * 100)));
     const isAll = at <= own;
     const cells = shown.histogram.cells[isAll ? 0 : bin];

@@ -104,7 +104,7 @@ export function createTools(state, view) {
   const drawing = createDrawing(map, (mode, points) => {
     for (const button of Object.values(buttons)) button.setAttribute("aria-pressed", "false");
     if (mode === "measure") measure(points);
-    else store(mode, points);
+    else store(mode, points).then(() => { if (mode === "missing") toggle("missing"); });
   });
   const hints = { region: "Click corner by corner; a double click ends the region.", box: "Click two opposite corners.", measure: "Click where it begins and where it ends.", missing: "Click the middle of the cell that was missed." };
   function toggle(mode) {

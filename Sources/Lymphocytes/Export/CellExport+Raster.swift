@@ -135,8 +135,14 @@ extension CellExport {
             covered[region]? += cell.areaSquareMicrons
         }
         let area = side * side * run.micronsPerPixel * run.micronsPerPixel
-        struct Described: Decodable { let priors: LabelPriors }
-        let priors = try? JSONDecoder().decode(Described.self, from: Data(run.modelDescription.utf8)).priors
+        struct Described: Decodable {
+            let priors: LabelPriors
+            let coarseClasses: [String]?
+        }
+        let described = try? JSONDecoder().decode(Described.self, from: Data(run.modelDescription.utf8))
+        let priors = try described.map {
+            try LymphocyteModelDescription.heatmapPriors($0.priors, coarseClasses: $0.coarseClasses)
+        }
         let expected = priors?.means.compactMap(\.last) ?? []
         let file = try FileStream(url)
         let isTable = url.lastPathComponent.hasSuffix(".csv") || url.lastPathComponent.hasSuffix(".csv.gz")

@@ -212,7 +212,7 @@ private struct PreparedSlide {
         tissueSource = try segmenter.settings.tissue.resolved(for: file)
         regions = try RegionSums(
             slide: slide, file: file, scale: scale, frame: frame, heatmaps: segmenter.heatmaps,
-            priors: segmenter.model.description.priors)
+            priors: try segmenter.model.description.heatmapPriors)
         settings =
             "\(segmenter.settings.text) engine=\(segmenter.model.network.engineName) "
             + "tissue=\(try PreparedSlide.identity(of: tissueSource)) heatmap=\(regions.identity)"

@@ -169,7 +169,7 @@ public struct LymphocyteWorker: JobWorker {
             defer { TorchRuntime.threads = 1 }
             let steps = training.settings.training.steps
             do {
-                _ = try training.run(steps: steps, resume: true, stop: { stop.isStopping }) { event in
+                let outcome = try training.run(steps: steps, resume: true, stop: { stop.isStopping }) { event in
                     guard case .progress(let step, let member, let members) = event else { return }
                     let rest = step.secondsPerStep * Double(step.steps * (members - member))
                     report(
@@ -178,10 +178,11 @@ public struct LymphocyteWorker: JobWorker {
                                 network: member, networks: members, step: step.step, steps: step.steps,
                                 loss: step.loss, secondsLeft: step.secondsLeft + rest)))
                 }
+                let remarks = outcome.failures.map(\.message) + outcome.warnings
+                return remarks.isEmpty ? .done : .remarked(remarks.joined(separator: "; "))
             } catch is CancellationError {
                 return .stopped
             }
-            return .done
         }
     }
 

@@ -36,6 +36,9 @@ public struct SquareModel: Sendable {
         networks = [model.network] + (try members.map { try OneDNNSegmentationNetwork([$0]) })
     }
 
+    /// Whether there are networks that may differ.
+    public var canDisagree: Bool { networks.count > 1 }
+
     /// What is found in squares with these corners, working pixels; nil where it cannot be read.
     func findings(at corners: [(Int, Int)], side: Int, reader: WorkingReader) throws -> [SquareFinding?] {
         var findings: [SquareFinding?] = []

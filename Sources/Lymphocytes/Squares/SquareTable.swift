@@ -16,7 +16,9 @@ public enum SquareTable {
     /// Reads a table, or the results file that the service writes.
     ///
     /// - Throws: ``InputError`` or ``SlideError`` with file and line where a row is malformed, a count is missing, or there is none.
-    public static func read(_ url: URL) throws -> [CountedSquare] {
+    ///
+    /// - Parameter blanks: gets how many rows have no count yet; they are left out.
+    public static func read(_ url: URL, blanks: (Int) -> Void = { _ in }) throws -> [CountedSquare] {
         if ResultStore.isDatabase(url) {
             let counted = try ResultStore(readOnly: url).squareReadings().compactMap(CountedSquare.init)
             guard !counted.isEmpty else {
@@ -25,6 +27,7 @@ public enum SquareTable {
             return counted
         }
         var squares: [CountedSquare] = []
+        var open = 0
         try CSVTable.read(url, requiring: ["slide", "x", "y", "lymphocytes"]) { row in
             func refused(_ what: String) -> InputError {
                 InputError(.unusable, "\(url.path) line \(row.line): \(what)")
@@ -32,7 +35,8 @@ public enum SquareTable {
             let slide = try row.text("slide").trimmingCharacters(in: .whitespaces)
             guard !slide.isEmpty else { throw refused("the slide's name is missing") }
             guard try !row.isBlank("lymphocytes") else {
-                throw refused("'lymphocytes' is empty: count them and fill it in, 0 where there are none")
+                open += 1
+                return
             }
             var side = CountedSquare.standardSide
             if row.has("side_um"), try !row.isBlank("side_um") { side = try row.number("side_um") }
@@ -53,7 +57,13 @@ public enum SquareTable {
                     slide: slide.precomposedStringWithCanonicalMapping, level0X: x, level0Y: y, sideMicrons: side,
                     lymphocytes: count, reader: reader))
         }
-        guard !squares.isEmpty else { throw InputError(.unusable, "\(url.path) has no counted square") }
+        guard !squares.isEmpty else {
+            throw InputError(
+                .unusable,
+                "\(url.path) has no counted square"
+                    + (open > 0 ? ": fill in the column 'lymphocytes', 0 where there are none" : ""))
+        }
+        if open > 0 { blanks(open) }
         return squares
     }
 

@@ -60,6 +60,9 @@ public struct LabelledSlide: Sendable {
         }
     }
 
+    /// Whether a table means this slide: by its name, or by its file's.
+    func isCalled(_ text: String) -> Bool { text == name || text == reader.slide.url.lastPathComponent }
+
     /// Takes what readers marked for fine labels.
     mutating func add(_ marks: [FineMask.Mark]) {
         let radius = (CellCounting.standardCellArea / .pi).squareRoot() / scale.micronsPerPixel

@@ -67,6 +67,9 @@ public struct LymphocyteTraining: Sendable {
     /// learnt nothing of them.
     static let leastCorrelation = 0.2
 
+    /// Fewer counted squares teach a network nothing.
+    public static let fewestSquares = 10
+
     /// What makes a training unlikely to have worked.
     static func warnings(set: TrainingSet, validation: ValidationMetrics?) -> [String] {
         var warnings: [String] = []
@@ -80,7 +83,9 @@ public struct LymphocyteTraining: Sendable {
                 String(
                     format:
                         "on held-out regions what the network finds hardly goes with the coarse labels (correlation %.2f): "
-                        + "the heatmaps may belong to other slides or lie elsewhere on them, or the training is too short",
+                        + (set.slides.contains { $0.heatmap != nil }
+                            ? "the heatmaps may belong to other slides or lie elsewhere on them, or the training is too short"
+                            : "the counts may be of other places, or too few, or the training is too short"),
                     validation.correlation))
         }
         for slide in set.slides {
@@ -139,6 +144,18 @@ public struct LymphocyteTraining: Sendable {
             throw InputError(.unusable, "there is nothing to learn from: give heatmaps, counted squares, or both")
         }
         let readings = SquareReadings.grouped(squares)
+        if heatmaps == nil {
+            guard readings.count >= LymphocyteTraining.fewestSquares else {
+                throw InputError(
+                    .unusable,
+                    "\(readings.count) squares are counted; \(LymphocyteTraining.fewestSquares) are the least to learn from, and a hundred are enough"
+                )
+            }
+            guard readings.contains(where: { $0.mean > 0 }) else {
+                throw InputError(
+                    .unusable, "no counted square holds a lymphocyte: there is nothing to learn from yet")
+            }
+        }
         let labels = try labels(of: readings)
         let priors = labels.priors
         var settings = heatmaps == nil ? settings.forSquares() : settings
@@ -149,7 +166,8 @@ public struct LymphocyteTraining: Sendable {
         guard !settings.training.objective.needsFineLabels || masks != nil || !marks.isEmpty else {
             throw InputError(
                 .unusable,
-                "criterion \(settings.training.objective.name) needs fine labels: give a folder of masks with --masks, or marks with --marks"
+                "criterion \(settings.training.objective.name) needs fine labels: give a folder of masks with --masks"
+                    + (settings.training.objective.criterion == nil ? "" : ", or marks with --marks")
             )
         }
         // Marks are few: images are drawn around them.
@@ -194,7 +212,7 @@ public struct LymphocyteTraining: Sendable {
         let model = try SegmentationModel(output, engine: .oneDNN(.float32))
         var areas: [Double] = []
         for slide in slides {
-            for square in readings where square.slide == slide.name && square.mean > 0 {
+            for square in readings where slide.isCalled(square.slide) && square.mean > 0 {
                 let side = square.sideMicrons / slide.scale.micronsPerPixel
                 let found = try? RegionPrediction(
                     slide: slide.reader.slide, scale: slide.scale, model: model, x: square.level0X, y: square.level0Y,
@@ -215,8 +233,12 @@ public struct LymphocyteTraining: Sendable {
         for name in only.union(exclude).sorted() where !names.contains(name) {
             throw InputError(.unusable, "there is no slide named '\(name)' in \(slides.path)")
         }
-        let counted = Dictionary(grouping: readings, by: \.slide)
+        // A table may name files instead of slides.
+        let byFile = Dictionary(files.map { ($0.relativePath, $0.title) }, uniquingKeysWith: { first, _ in first })
         let titles = Set(files.map(\.title))
+        let counted = Dictionary(grouping: readings) {
+            titles.contains($0.slide) ? $0.slide : byFile[$0.slide] ?? $0.slide
+        }
         var opened: [LabelledSlide] = []
         var failures: [FailedInput] = []
         func leaveOut(_ name: String, _ error: any Error) {
@@ -257,6 +279,9 @@ public struct LymphocyteTraining: Sendable {
             } catch {
                 leaveOut(name, error)
             }
+        }
+        guard marks.isEmpty || opened.contains(where: { $0.mask?.marks.isEmpty == false }) else {
+            throw InputError(.unusable, "no cell is marked on the slides that are trained on")
         }
         guard !opened.isEmpty else {
             throw InputError(

@@ -32,7 +32,7 @@ def open_count(browser, base, reader, steps=""):
     page.goto(f"{base}/count{steps}")
     page.wait_for_selector("#propose")
     page.fill("#by", reader)
-    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
     return page
 
 
@@ -93,7 +93,10 @@ with sync_playwright() as playwright:
         assert page.locator("#count").inner_text() == "0 lymphocytes"
 
         counted = [count_shown(page) for _ in range(19)]
-        page.select_option("#skip", "out of focus")
+        # A skip by keys: its reasons have numbers.
+        page.locator("#field").focus()
+        page.keyboard.press("s")
+        page.keyboard.press("1")
         wait_for(lambda: ask("SELECT COUNT(*) FROM square_reading WHERE status = 'counted'") == [(19,)], 10, "all counts")
         wait_for(lambda: ask("SELECT note FROM square_reading WHERE status = 'skipped'") == [("out of focus",)], 10, "the skipped square")
         assert "All 20 squares are done" in page.locator("#lead").inner_text()
@@ -114,6 +117,17 @@ with sync_playwright() as playwright:
         agreement = service.get("/api/squares/agreement")
         assert agreement["count"] == 19 and agreement["intraclass_correlation"] > 0.95, agreement
         assert service.get("/api/squares.csv").decode().startswith("slide,x,y,lymphocytes,side_um,reader")
+
+        # Dots of a reader who has no name yet wait for it.
+        third = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+        third.goto(f"{service.base}/count")
+        third.wait_for_selector("#field img")
+        square = shown(third)
+        click(third, square, square["x"] + square["side"] / 2, square["y"] + square["side"] / 2)
+        assert "say who counts" in third.locator("#saved").inner_text()
+        third.fill("#by", "Dr. Three")
+        third.keyboard.press("Enter")
+        wait_for(lambda: ask("SELECT slide, level0_x, lymphocytes FROM square_reading WHERE reader = 'Dr. Three'") == [(square["name"], square["x"], 1)], 10, "the dot that waited")
 
         # Train; the service is killed in the middle.
         page.goto(f"{service.base}/count?steps=25")
