@@ -33,9 +33,8 @@ public struct GeoRaster: Sendable {
     /// Of each band; nil where every value counts.
     public let noData: [Double?]
 
-    /// A dataset is for one thread at a time.
-    private final class Handle: @unchecked Sendable {
-        // The mutex around it lets one thread at a time reach the pointer.
+    /// Owns a dataset, which is for one thread at a time: it is reached through a mutex alone.
+    private final class Handle {
         let dataset: GDALDatasetH
 
         init(_ dataset: GDALDatasetH) { self.dataset = dataset }

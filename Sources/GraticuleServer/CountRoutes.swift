@@ -87,7 +87,7 @@ extension GraticuleService {
                 note: own?.note ?? "", others: readings.count { $0.reader != reader && $0.status == .counted })
         }
         // Each reader has an order of their own, always the same: neighbours and likely counts must not follow each other.
-        let rounds = Dictionary(uniqueKeysWithValues: squares.map { (SquareKey($0), $0.round) })
+        let rounds = Dictionary(squares.map { (SquareKey($0), $0.round) }, uniquingKeysWith: { first, _ in first })
         func order(_ square: Square) -> (Int, String) {
             var fingerprint = Fingerprint()
             fingerprint.add("\(reader)|\(square.name)|\(square.x)|\(square.y)".utf8)
@@ -154,7 +154,8 @@ extension GraticuleService {
             guard !candidates.isEmpty else {
                 throw HTTPError(
                     .conflict,
-                    message: "no slide has tissue to count in" + (failures.first.map { ": \($0.message)" } ?? ""))
+                    message: "no slide has tissue to count in"
+                        + (failures.first.map { ": \(withoutPaths(text: $0.message))" } ?? ""))
             }
             let chosen = SquareChoice.choose(
                 wanted.count, from: candidates, taken: known, round: round, seed: UInt64(round))
@@ -182,10 +183,8 @@ extension GraticuleService {
             throw HTTPError(.badRequest, message: "a note has at most 500 characters")
         }
         let square = try await storeWork.run {
-            try views.squares().first {
-                $0.slide == entry.file.title && $0.level0X == new.x && $0.level0Y == new.y
-                    && $0.sideMicrons == new.sideMicrons
-            }
+            try views.square(
+                slide: entry.file.title, level0X: new.x, level0Y: new.y, sideMicrons: new.sideMicrons)
         }
         guard let square else {
             throw HTTPError(.badRequest, message: "that square is none of those to count in")

@@ -17,8 +17,8 @@ extension GraticuleService {
         let seed: Int?
     }
 
-    /// Fewer squares than this teach a network nothing.
-    private static let fewestSquares = 10
+    /// More would fill the disk with checkpoints' figures, and no preset asks for as many.
+    private static let mostSteps = 20_000
 
     func addModels(to router: Router<Context>) {
         router.get("/api/state") { _, _ in try await state() }
@@ -47,24 +47,24 @@ extension GraticuleService {
         let wanted = try await JSONBody.decode(
             NewTraining.self, from: request, keys: ["model", "uses_heatmaps", "steps", "seed"])
         let name = try newModelName(wanted.model)
-        guard (1...1_000_000).contains(wanted.steps ?? 1), (0...Int(Int32.max)).contains(wanted.seed ?? 1) else {
-            throw HTTPError(.badRequest, message: "steps are a whole number from 1 to a million, seed one from 0")
+        guard (1...GraticuleService.mostSteps).contains(wanted.steps ?? 1),
+            (0...Int(Int32.max)).contains(wanted.seed ?? 1)
+        else {
+            throw HTTPError(
+                .badRequest,
+                message: "steps are a whole number from 1 to \(GraticuleService.mostSteps), seed one from 0")
         }
         guard wanted.usesHeatmaps != true || options.heatmaps != nil else {
             throw HTTPError(.badRequest, message: "there are no heatmaps: start the service with --heatmaps DIR")
         }
         let counted = try await storeWork.run { try views.squareReadings().compactMap(CountedSquare.init) }
         let squares = SquareReadings.grouped(counted)
-        guard wanted.usesHeatmaps == true || squares.count >= GraticuleService.fewestSquares else {
-            throw HTTPError(
-                .conflict,
-                message:
-                    "\(squares.count) squares are counted; \(GraticuleService.fewestSquares) are the least to learn from, and a hundred are enough"
-            )
-        }
-        guard wanted.usesHeatmaps == true || squares.contains(where: { $0.mean > 0 }) else {
-            throw HTTPError(
-                .conflict, message: "no counted square holds a lymphocyte: there is nothing to learn from yet")
+        if wanted.usesHeatmaps != true {
+            do {
+                try LymphocyteTraining.checkEnough(squares)
+            } catch let error as InputError {
+                throw HTTPError(.conflict, message: error.message)
+            }
         }
         var counting = CellCounting()
         counting.learnReaderError(from: squares)

@@ -99,6 +99,21 @@ extension ResultStore {
         }
     }
 
+    /// The square at a place; nil where there is none.
+    public func square(
+        slide: String, level0X: Double, level0Y: Double, sideMicrons: Double
+    ) throws(StoreError) -> SquareRecord? {
+        try read { db in
+            try Row.fetchOne(
+                db,
+                sql: """
+                    SELECT slide, level0_x, level0_y, level0_side, side_um, class, round FROM square
+                    WHERE slide = ? AND level0_x = ? AND level0_y = ? AND side_um = ?
+                    """, arguments: [slide, level0X, level0Y, sideMicrons]
+            ).map { try ResultStore.square($0) }
+        }
+    }
+
     /// Stores what a reader has done with a square, in place of what the same reader did before. Other readers' stay.
     ///
     /// - Returns: false where there is no such square.

@@ -35,11 +35,11 @@ struct GeoRasterTests {
         #expect(!GeoTransform([0, 0, 0, 0, 0, 0]).isInvertible)
     }
 
-    /// East is x and north is y, also where a CRS has latitude first. The central meridian of zone 17 is 81° W, at 500 km.
+    /// 4,205,815.02 m is 0.9996 times the meridian's arc from the equator to 38° on WGS 84. East is x and north is y, also where a CRS has latitude first. The central meridian of zone 17 is 81° W, at 500 km.
     @Test func placesKeepTheirOrder() throws {
         var (x, y) = ([-81.0, -80.0], [38.0, 38.0])
         try CoordinateConversion(from: "EPSG:4326", to: "EPSG:32617").convert(x: &x, y: &y)
-        #expect(abs(x[0] - 500_000) < 0.01 && abs(y[0] - 4_205_815) < 5_000)
+        #expect(abs(x[0] - 500_000) < 0.01 && abs(y[0] - 4_205_815.02) < 0.01)
         // A degree of longitude at 38° is 87.7 km.
         #expect(abs(x[1] - x[0] - 87_800) < 200)
         try CoordinateConversion(from: "EPSG:32617", to: "EPSG:4326").convert(x: &x, y: &y)
@@ -181,10 +181,9 @@ struct GeoRasterTests {
             // Cut off in its pixels: it opens, and what is read fails.
             let whole = try Data(contentsOf: file)
             try whole.prefix(whole.count - 2000).write(to: folder.appendingPathComponent("cut.tif"))
-            if let cut = try? GeoRaster(folder.appendingPathComponent("cut.tif")) {
-                #expect(throws: GeoRasterError.self) {
-                    try cut.values(band: 0, in: .init(column: 0, row: 0, width: 64, height: 64))
-                }
+            let cut = try GeoRaster(folder.appendingPathComponent("cut.tif"))
+            #expect(throws: GeoRasterError.self) {
+                try cut.values(band: 0, in: .init(column: 0, row: 0, width: 64, height: 64))
             }
         }
     }

@@ -6,6 +6,9 @@ import { cellText } from "/viewer/slide-layers.js";
 
 const markColors = { wrong: "#ff5a36", missing: "#3d8bff", region: "#6a2c91" };
 
+/** Regions whose cells are counted when a slide is opened, the latest. */
+const mostCounted = 30;
+
 /** Saves text or a picture as a file. */
 function download(name, type, content) {
   const link = h("a", { href: URL.createObjectURL(new Blob([content], { type })), download: name });
@@ -132,12 +135,15 @@ export function createTools(state, view) {
 
   async function draw() {
     marks.clearLayers();
-    const items = await Promise.all(annotations.map(async ({ geometry, properties: p }) => {
+    // Each count is a question to the service: the others stand in the list without one.
+    const counted = new Set(annotations.filter(({ geometry }) => geometry.type === "Polygon").slice(-mostCounted));
+    const items = await Promise.all(annotations.map(async (annotation) => {
+      const { geometry, properties: p } = annotation;
       const isRegion = geometry.type === "Polygon";
       const color = markColors[p.kind];
       const shape = isRegion ? L.polygon(geometry.coordinates[0].map(pointAt), { color, weight: 2.5, fillOpacity: 0.05 })
         : L.circleMarker(pointAt(geometry.coordinates), { radius: 9, color, weight: 3, fill: false });
-      const title = isRegion ? await areaText(geometry.coordinates[0].slice(0, -1)).catch((error) => error.message) : p.kind === "wrong" ? "no lymphocyte" : "missed lymphocyte";
+      const title = isRegion && !counted.has(annotation) ? "region" : isRegion ? await areaText(geometry.coordinates[0].slice(0, -1)).catch((error) => error.message) : p.kind === "wrong" ? "no lymphocyte" : "missed lymphocyte";
       marks.addLayer(shape.bindTooltip(h("span", {}, `${title} – ${p.reader}`), { sticky: true }));
       const go = () => (isRegion ? map.fitBounds(shape.getBounds()) : map.setView(pointAt(geometry.coordinates), view.last + 1));
       return h("li", {}, h("button", { class: "plain", onclick: go }, h("span", { class: "swatch", "data-color": `mark-${p.kind}` }), title), h("span", { class: "muted small" }, p.reader),

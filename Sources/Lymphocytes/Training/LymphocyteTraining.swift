@@ -68,7 +68,23 @@ public struct LymphocyteTraining: Sendable {
     static let leastCorrelation = 0.2
 
     /// Fewer counted squares teach a network nothing.
-    public static let fewestSquares = 10
+    private static let fewestSquares = 10
+
+    /// - Throws: ``InputError`` where these squares alone cannot teach a network.
+    public static func checkEnough(_ squares: [SquareReadings]) throws {
+        guard squares.count >= fewestSquares else {
+            throw InputError(
+                .unusable,
+                "\(squares.count) squares are counted; \(fewestSquares) are the least to learn from, and a hundred are enough"
+            )
+        }
+        guard squares.contains(where: { $0.mean > 0 }) else {
+            throw InputError(.unusable, "no counted square holds a lymphocyte: there is nothing to learn from yet")
+        }
+    }
+
+    /// Squares whose cells are measured at the end, at most.
+    private static let mostMeasured = 200
 
     /// What makes a training unlikely to have worked.
     static func warnings(set: TrainingSet, validation: ValidationMetrics?) -> [String] {
@@ -144,18 +160,7 @@ public struct LymphocyteTraining: Sendable {
             throw InputError(.unusable, "there is nothing to learn from: give heatmaps, counted squares, or both")
         }
         let readings = SquareReadings.grouped(squares)
-        if heatmaps == nil {
-            guard readings.count >= LymphocyteTraining.fewestSquares else {
-                throw InputError(
-                    .unusable,
-                    "\(readings.count) squares are counted; \(LymphocyteTraining.fewestSquares) are the least to learn from, and a hundred are enough"
-                )
-            }
-            guard readings.contains(where: { $0.mean > 0 }) else {
-                throw InputError(
-                    .unusable, "no counted square holds a lymphocyte: there is nothing to learn from yet")
-            }
-        }
+        if heatmaps == nil { try LymphocyteTraining.checkEnough(readings) }
         let labels = try labels(of: readings)
         let priors = labels.priors
         var settings = heatmaps == nil ? settings.forSquares() : settings
@@ -201,18 +206,21 @@ public struct LymphocyteTraining: Sendable {
             ])
         try folder.write(model)
         return Outcome(
-            model: model, failures: failures, cellArea: try meanCellArea(in: readings, slides: slides),
+            model: model, failures: failures, cellArea: try? meanCellArea(in: readings, slides: slides),
             warnings: LymphocyteTraining.warnings(set: set, validation: assessment.validation))
     }
 
     /// What `A` is on these slides, as far as the network can tell: it was trained with the assumed one, so that a round or two of
     /// training with what it finds is needed where they differ much.
+    ///
+    /// - Returns: nil where no cell is found. A few hundred squares tell it as well as thousands.
     private func meanCellArea(in readings: [SquareReadings], slides: [LabelledSlide]) throws -> Double? {
-        guard !readings.isEmpty else { return nil }
+        let squares = readings.filter { $0.mean > 0 }.prefix(LymphocyteTraining.mostMeasured)
+        guard !squares.isEmpty else { return nil }
         let model = try SegmentationModel(output, engine: .oneDNN(.float32))
         var areas: [Double] = []
         for slide in slides {
-            for square in readings where slide.isCalled(square.slide) && square.mean > 0 {
+            for square in squares where slide.isCalled(square.slide) {
                 let side = square.sideMicrons / slide.scale.micronsPerPixel
                 let found = try? RegionPrediction(
                     slide: slide.reader.slide, scale: slide.scale, model: model, x: square.level0X, y: square.level0Y,
