@@ -4,10 +4,11 @@ import { api } from "/viewer/common.js";
 
 const key = "graticule-unsaved";
 const waiting = new Map(Object.entries(JSON.parse(localStorage.getItem(key) ?? "{}")));
-let isSending = false;
+let sending = null;
 let listener = () => {};
 
-const identity = (reading) => [reading.by, reading.slide, reading.x, reading.y, reading.side_microns].join("|");
+/** Whose count of which square. */
+export const identity = (reading) => [reading.by, reading.slide, reading.x, reading.y, reading.side_microns].join("|");
 const keep = () => localStorage.setItem(key, JSON.stringify(Object.fromEntries(waiting)));
 
 /** Calls back with "" when all is stored, or with what is in the way. */
@@ -23,29 +24,29 @@ export function save(reading) {
 /** What this reader has done that the service does not know yet. */
 export const unsaved = (reading) => waiting.get(identity(reading));
 
-export async function send() {
-  if (isSending) return;
-  isSending = true;
-  try {
-    while (waiting.size) {
-      const [name, reading] = waiting.entries().next().value;
+/** Sends all that waits; ends when it is stored or cannot be. */
+export function send() {
+  sending ??= sendAll().finally(() => { sending = null; });
+  return sending;
+}
+
+async function sendAll() {
+  while (waiting.size) {
+    const [name, reading] = waiting.entries().next().value;
+    try {
       await api("/api/squares/reading", { body: reading });
-      // It may have changed while it was sent.
-      if (waiting.get(name) === reading) waiting.delete(name);
-      keep();
+    } catch (error) {
+      // A square that is there no longer would hold up all others.
+      const isGone = error.message.includes("none of those") || error.message.includes("no such slide");
+      if (!isGone) {
+        listener(`Not stored yet: ${error.message}. Your clicks are kept in this browser.`);
+        setTimeout(send, 3000);
+        return;
+      }
     }
-    listener("");
-  } catch (error) {
-    // A square that is there no longer would hold up all others.
-    if (error.message.includes("none of those") || error.message.includes("no such slide")) {
-      waiting.delete(waiting.keys().next().value);
-      keep();
-      isSending = false;
-      return send();
-    }
-    listener(`Not stored yet: ${error.message}. Your clicks are kept in this browser.`);
-    setTimeout(send, 3000);
-  } finally {
-    isSending = false;
+    // It may have changed while it was sent.
+    if (waiting.get(name) === reading) waiting.delete(name);
+    keep();
   }
+  listener("");
 }

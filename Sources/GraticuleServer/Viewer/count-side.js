@@ -44,7 +44,7 @@ export function proposals(squares, models, hasHeatmaps, reload) {
     }
     for (const button of buttons) button.disabled = false;
   };
-  buttons.push(h("button", { id: "propose", class: squares.length ? null : "primary", onclick: () => propose({ count: Number(count.value), ...(model.value ? { model: model.value } : {}) }) }, "Choose squares"));
+  buttons.push(h("button", { id: "propose", class: squares.length ? null : "primary", onclick: () => propose({ count: Number(typed.count ?? count.value), ...(model.value ? { model: model.value } : {}) }) }, "Choose squares"));
   if (hasHeatmaps && !squares.some((square) => square.by_class)) {
     buttons.push(h("button", { id: "propose-classes", onclick: () => propose({ count: 50, by_class: true }) }, "Five regions of each heatmap class"));
   }

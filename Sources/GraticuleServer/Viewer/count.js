@@ -1,6 +1,6 @@
 import { api, frame, h, showError, whole } from "/viewer/common.js";
 import { Field } from "/viewer/count-field.js";
-import { onSaved, save, send, unsaved } from "/viewer/count-saves.js";
+import { identity, onSaved, save, send, unsaved } from "/viewer/count-saves.js";
 import { agreement, guide, priors, proposals, training } from "/viewer/count-side.js";
 
 frame();
@@ -14,11 +14,21 @@ let paces = JSON.parse(localStorage.getItem("paces") ?? "[]");
 let shownAt = Date.now();
 /** A square that was clicked in before anybody said who counts. */
 let nameless = null;
+/** How often the squares were asked for, what was stored since the last time, and whose squares are shown. */
+let loads = 0;
+const touched = new Map();
+let reader = null;
 
 const name = () => by.value.trim();
 const square = () => squares[index];
 const isOpen = (candidate) => candidate.status !== "counted" && candidate.status !== "skipped";
 const reading = (candidate) => ({ slide: candidate.slide, x: candidate.x, y: candidate.y, side_microns: candidate.side_microns, status: candidate.status ?? "open", points: candidate.points, note: candidate.note ?? "", by: name() });
+
+function store(candidate) {
+  const own = reading(candidate);
+  touched.set(identity(own), own);
+  return save(own);
+}
 
 const field = new Field((points) => {
   const current = square();
@@ -26,7 +36,7 @@ const field = new Field((points) => {
   if (current.status === "skipped") current.note = "";
   current.status = current.status === "counted" ? "counted" : "open";
   tell();
-  if (name()) save(reading(current)); else { nameless = current; saved.textContent = "not stored yet: say who counts"; }
+  if (name()) store(current); else { nameless = current; saved.textContent = "not stored yet: say who counts"; }
 });
 const count = h("b", { id: "count", class: "number", role: "status" });
 const saved = h("span", { id: "saved", class: "small muted", role: "status" });
@@ -90,7 +100,7 @@ function finish(status, note = "") {
     localStorage.setItem("paces", JSON.stringify(paces));
   }
   [current.status, current.note] = [status, note];
-  save(reading(current)).then(beside);
+  store(current).then(beside);
   const after = squares.findIndex((candidate, i) => i > index && isOpen(candidate));
   index = after >= 0 ? after : Math.min(index + 1, squares.length - 1);
   show();
@@ -126,11 +136,19 @@ async function beside() {
 
 /** The squares with this reader's counts; another's are another's. */
 async function load() {
+  loads += 1;
+  const own = loads;
+  touched.clear();
   try {
     await send();
-    squares = await api(`/api/squares?by=${encodeURIComponent(name())}`);
+    const found = await api(`/api/squares?by=${encodeURIComponent(name())}`);
+    // Asked for again meanwhile, perhaps by another reader.
+    if (own !== loads) return;
+    const last = touched.size ? square() : null;
+    squares = found;
     for (const candidate of squares) {
-      const kept = unsaved({ ...reading(candidate) });
+      // What was clicked while the answer was under way is newer than the answer.
+      const kept = touched.get(identity(reading(candidate))) ?? unsaved(reading(candidate));
       if (kept && name()) Object.assign(candidate, { points: kept.points, status: kept.status, note: kept.note });
     }
     if (squares.length) {
@@ -140,11 +158,13 @@ async function load() {
             h("span", { class: "row" }, h("button", { "aria-label": "Zoom out", onclick: () => field.setZoom(-1) }, "−"), h("button", { "aria-label": "Zoom in", onclick: () => field.setZoom(1) }, "+"), back, undo, skip, next)), reason);
         new ResizeObserver(() => field.square && field.scale()).observe(field.element);
       }
-      index = Math.max(0, squares.findIndex(isOpen));
+      const same = last ? squares.findIndex((candidate) => identity(reading(candidate)) === identity(reading(last))) : -1;
+      index = same >= 0 ? same : Math.max(0, squares.findIndex(isOpen));
       show();
     } else {
       lead.textContent = "No squares have been chosen yet. A hundred, an hour of clicking, are enough for a model.";
     }
+    reader = name();
     await beside();
   } catch (error) {
     showError(lead, error);
@@ -165,10 +185,10 @@ by.addEventListener("change", async () => {
   [squares[same].points, squares[same].status] = [dots[1], "open"];
   index = same;
   show();
-  save(reading(squares[same]));
+  store(squares[same]);
 });
 // For tests and for the curious.
-window.graticuleCount = { square };
+window.graticuleCount = { square, reader: () => reader };
 const state = await api("/api/state").catch(() => ({}));
 about = { models: state.models ?? [], hasHeatmaps: state.has_heatmaps ?? false, isReadOnly: state.is_read_only ?? false };
 await load();
