@@ -64,12 +64,14 @@ let package = Package(
 
         // ground
         .target(name: "Failures", swiftSettings: house),
+        .target(name: "Tables", dependencies: ["CZlib", "Failures"], swiftSettings: house),
         .target(name: "OneDNN", dependencies: ["COneDNN", "Failures"], swiftSettings: house),
         .target(name: "Torch", dependencies: ["CTorch", "Failures"], swiftSettings: house),
         .target(
             name: "Raster", dependencies: ["CTIFF", "CPNG", "CTurboJPEG", "CZlib", "Failures"], swiftSettings: house),
         .target(name: "Charts", dependencies: ["CCairo", "Raster", "Failures"], swiftSettings: house),
-        .target(name: "WholeSlide", dependencies: ["COpenSlide", "CZlib", "Raster", "Failures"], swiftSettings: house),
+        .target(
+            name: "WholeSlide", dependencies: ["COpenSlide", "Raster", "Tables", "Failures"], swiftSettings: house),
         .target(name: "GeoRaster", dependencies: ["CGDAL", "Failures"], swiftSettings: house),
 
         // method
@@ -104,12 +106,21 @@ let package = Package(
             name: "Lymphocytes",
             dependencies: [
                 "CoarseTraining", "TiledPrediction", "BatchWork", "LabelSuperResolution", "ResultStore", "WholeSlide",
-                "Raster", "Charts", "Torch", "Failures",
+                "Raster", "Tables", "Charts", "Torch", "Failures",
                 .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: house),
         .target(
+            name: "LandCover",
+            dependencies: [
+                "CoarseTraining", "TiledPrediction", "BatchWork", "LabelSuperResolution", "GeoRaster", "Raster",
+                "Charts", "Tables", "Torch", "Failures",
+            ], swiftSettings: house),
+        .target(
             name: "Phantoms",
-            dependencies: ["Failures", "BatchWork", "Lymphocytes", "LabelSuperResolution", "WholeSlide", "Raster"],
+            dependencies: [
+                "Failures", "BatchWork", "Lymphocytes", "LandCover", "LabelSuperResolution", "WholeSlide", "GeoRaster",
+                "Raster",
+            ],
             swiftSettings: house),
 
         .target(
@@ -117,9 +128,7 @@ let package = Package(
             dependencies: [
                 "Failures", "BatchWork", "Lymphocytes", "Baselines", "CoarseTraining", "TiledPrediction",
                 "LabelSuperResolution", "ResultStore",
-                "WholeSlide",
-                "Raster",
-                "Charts", "Torch",
+                "WholeSlide", "Raster", "Tables", "Charts", "Torch",
             ], resources: [.copy("Lymphocytes/Texts")],
             swiftSettings: house),
 
@@ -158,7 +167,8 @@ let package = Package(
             name: "graticule",
             dependencies: [
                 "Failures", "BatchWork", "GraticuleServer", "Lymphocytes", "LabelSuperResolution", "ResultStore",
-                "WholeSlide", "Raster", "TiledPrediction", "Torch", "Phantoms", "Terminal",
+                "WholeSlide", "Raster", "Tables", "TiledPrediction", "Torch", "Phantoms", "Terminal", "LandCover",
+                "GeoRaster",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: house),
@@ -178,9 +188,16 @@ let package = Package(
             swiftSettings: house),
         .testTarget(
             name: "WholeSlideTests",
-            dependencies: ["WholeSlide", "Raster", "GraticuleTesting", "Failures", "BatchWork"], swiftSettings: house),
+            dependencies: ["WholeSlide", "Raster", "Tables", "GraticuleTesting", "Failures", "BatchWork"],
+            swiftSettings: house),
         .testTarget(
             name: "GeoRasterTests", dependencies: ["GeoRaster", "Failures", "GraticuleTesting"], swiftSettings: house),
+        .testTarget(
+            name: "LandCoverTests",
+            dependencies: [
+                "LandCover", "Phantoms", "LabelSuperResolution", "GeoRaster", "Tables", "GraticuleTesting", "Failures",
+                "BatchWork",
+            ], swiftSettings: house),
         .testTarget(
             name: "LabelSuperResolutionTests",
             dependencies: ["LabelSuperResolution", "Torch", "GraticuleTesting", "Failures", "BatchWork"],

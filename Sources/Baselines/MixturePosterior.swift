@@ -106,18 +106,13 @@ public struct MixturePosterior: Sendable {
         while windows.count < settings.windows, step < mostBatches {
             step += 1
             let batch = try source.batch(step: step, count: 6, seed: seed)
-            let layout = batch.layout
-            let half = layout.imageSide / 2
+            let half = batch.imageSide / 2
             let planes = BlockBatch.halved(batch, channels: channels)
             for (index, label) in batch.blocks.enumerated() {
                 guard let known = label.coarseClass else { continue }
-                let (image, block) = (index / layout.blocksPerImage, index % layout.blocksPerImage)
-                let left = (layout.margin + block % layout.blocksPerSide * layout.blockSide) / 2
-                let top = (layout.margin + block / layout.blocksPerSide * layout.blockSide) / 2
-                let reach = layout.blockSide / 2
                 for _ in 0..<perBlock {
-                    let x = left + Int.random(in: 0..<reach, using: &generator) - settings.side / 2
-                    let y = top + Int.random(in: 0..<reach, using: &generator) - settings.side / 2
+                    let place = batch.shapes.halvedPlace(in: index, using: &generator)
+                    let (image, x, y) = (place.image, place.x - settings.side / 2, place.y - settings.side / 2)
                     guard x >= 0, y >= 0, x + settings.side <= half, y + settings.side <= half else { continue }
                     var window: [Float] = []
                     for channel in channels.indices {
@@ -136,10 +131,36 @@ public struct MixturePosterior: Sendable {
     }
 }
 
+extension BlockShapes {
+    /// A place in a block, drawn by chance, in pixels of images at half resolution.
+    fileprivate func halvedPlace(
+        in block: Int, using generator: inout SeededGenerator
+    ) -> (image: Int, x: Int, y: Int) {
+        switch self {
+        case .grid(let layout):
+            let (image, own) = (block / layout.blocksPerImage, block % layout.blocksPerImage)
+            let left = (layout.margin + own % layout.blocksPerSide * layout.blockSide) / 2
+            let top = (layout.margin + own / layout.blocksPerSide * layout.blockSide) / 2
+            let reach = layout.blockSide / 2
+            let x = left + Int.random(in: 0..<reach, using: &generator)
+            return (image, x, top + Int.random(in: 0..<reach, using: &generator))
+        case .sets(let sets):
+            var rest = Int.random(in: 0..<max(1, sets.sizes[block]), using: &generator)
+            let run = runs(of: block).first { run in
+                rest -= run.count
+                return rest < 0
+            }
+            let place = run.map { $0.upperBound + rest } ?? 0
+            let pixel = place % (imageSide * imageSide)
+            return (place / (imageSide * imageSide), pixel % imageSide / 2, pixel / imageSide / 2)
+        }
+    }
+}
+
 extension BlockBatch {
     /// Chosen channels at half resolution, the mean of each 2×2 square.
     static func halved(_ batch: BlockBatch, channels: [Int]) -> [Float] {
-        let side = batch.layout.imageSide
+        let side = batch.imageSide
         let half = side / 2
         var result = [Float](repeating: 0, count: batch.count * channels.count * half * half)
         for image in 0..<batch.count {

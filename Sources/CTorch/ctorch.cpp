@@ -148,6 +148,19 @@ ctorch_tensor *ctorch_narrow(const ctorch_tensor *tensor, int64_t dimension, int
     return guarded([&] { return tensor->value.narrow(dimension, start, length); });
 }
 
+ctorch_tensor *ctorch_group_sums(const ctorch_tensor *tensor, const int32_t *numbers, int64_t groups) {
+    return guarded([&] {
+        auto labels = tensor->value.size(1);
+        auto flat = tensor->value.transpose(0, 1).reshape({labels, -1});
+        auto index = at::from_blob(const_cast<int32_t *>(numbers), {flat.size(1)}, at::TensorOptions().dtype(at::kInt))
+                         .to(at::kLong);
+        // Pixels of no group go to one more, which is left off.
+        index = at::where(index < 0, at::full({}, groups, index.options()), index).to(flat.device());
+        auto sums = at::zeros({labels, groups + 1}, flat.options());
+        return sums.scatter_add(1, index.unsqueeze(0).expand({labels, -1}), flat).narrow(1, 0, groups);
+    });
+}
+
 ctorch_tensor *ctorch_cat(ctorch_tensor *const *tensors, int count, int64_t dimension) {
     return guarded([&] {
         std::vector<at::Tensor> values;

@@ -26,52 +26,178 @@ public struct CodeTable: Equatable, Sendable, Codable {
     }
 }
 
-/// Writes a raster of bytes by windows; it has a temporary name until ``finish()``, which makes it a cloud-optimised GeoTIFF: tiles,
-/// overviews, and a header that tells a reader where everything lies.
+/// Writes a raster of bytes row by row, and makes it a cloud-optimised GeoTIFF at the end: tiles, overviews, and a header that tells a
+/// reader where everything lies.
+///
+/// Rows go to a file of a temporary name. Where the writer has an identity, that file outlives a crash, and the next writer of the same
+/// identity goes on after its last row.
 public final class GeoRasterWriter {
     private let url: URL
     private let part: URL
-    private var dataset: GDALDatasetH?
+    private let file: Int32
     private let width: Int
     private let height: Int
+    private let bands: Int
+    private let placement: (transform: GeoTransform, projection: String)?
+    private let noData: UInt8?
+    private let table: CodeTable?
+    private let isKept: Bool
+    private var isFinished = false
+    /// Rows that are there, from the top.
+    public private(set) var rows: Int
 
-    /// Windows are written fastest where they are multiples of this.
+    /// The side of a tile of the file.
     public static let tileSide = 512
+    /// Where the first row begins: before it stands whose rows they are.
+    private static let headerBytes = 4096
 
     /// - Parameters:
+    ///   - bands: bytes of a pixel.
     ///   - placement: of the raster; nil for one without a place.
     ///   - noData: the value that is no data.
     ///   - table: names and colours of the values.
+    ///   - identity: changes with whatever the rows depend on; nil for rows that no other writer goes on with.
+    /// - Throws: ``GeoRasterError`` where nothing can be written there, or another writer is at it.
     public init(
-        _ url: URL, width: Int, height: Int, placement: (transform: GeoTransform, projection: String)?, noData: UInt8?,
-        table: CodeTable?
+        _ url: URL, width: Int, height: Int, bands: Int = 1,
+        placement: (transform: GeoTransform, projection: String)?, noData: UInt8?, table: CodeTable?,
+        identity: String? = nil
     ) throws(GeoRasterError) {
-        _ = GDAL.start
+        precondition(width > 0 && height > 0 && bands > 0, "a raster has pixels")
         self.url = url
         self.width = width
         self.height = height
-        part = url.deletingLastPathComponent().appendingPathComponent(
-            ".\(url.lastPathComponent).\(ProcessInfo.processInfo.processIdentifier).part")
-        CPLErrorReset()
-        let options = GeoRasterWriter.list([
-            "TILED=YES", "BLOCKXSIZE=\(GeoRasterWriter.tileSide)", "BLOCKYSIZE=\(GeoRasterWriter.tileSide)",
-            "COMPRESS=DEFLATE", "BIGTIFF=IF_SAFER", "SPARSE_OK=TRUE",
-        ])
-        defer { CSLDestroy(options) }
-        guard let driver = GDALGetDriverByName("GTiff"),
-            let made = GDALCreate(driver, part.path, Int32(width), Int32(height), 1, GDT_Byte, options)
-        else {
-            throw GeoRasterError(.unwritable, "cannot write \(url.path)", detail: GDAL.reason)
+        self.bands = bands
+        self.placement = placement
+        self.noData = noData
+        self.table = table
+        isKept = identity != nil
+        part = url.deletingLastPathComponent().appendingPathComponent(".\(url.lastPathComponent).part")
+        let opened = open(part.path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
+        guard opened >= 0 else { throw GeoRasterWriter.unwritable(url) }
+        guard flock(opened, LOCK_EX | LOCK_NB) == 0 else {
+            close(opened)
+            throw GeoRasterError(.unwritable, "cannot write \(url.path): another program is writing it")
         }
-        dataset = made
+        let text = "graticule map \(width) \(height) \(bands) \(identity ?? "")"
+        var header = [UInt8](repeating: 0, count: GeoRasterWriter.headerBytes)
+        for (index, byte) in text.utf8.prefix(header.count).enumerated() { header[index] = byte }
+        var found = [UInt8](repeating: 0, count: header.count)
+        let isSame = pread(opened, &found, found.count, 0) == found.count && found == header
+        let bytes = isKept && isSame ? Int(lseek(opened, 0, SEEK_END)) - header.count : 0
+        let whole = min(height, bytes / (width * bands))
+        let size = header.count + whole * width * bands
+        guard isKept && isSame || ftruncate(opened, 0) == 0,
+            isKept && isSame || pwrite(opened, header, header.count, 0) == header.count,
+            ftruncate(opened, off_t(size)) == 0
+        else {
+            close(opened)
+            throw GeoRasterWriter.unwritable(url)
+        }
+        file = opened
+        rows = whole
+    }
+
+    private static func unwritable(_ url: URL) -> GeoRasterError {
+        GeoRasterError(.unwritable, "cannot write \(url.path): \(String(cString: strerror(errno)))")
+    }
+
+    deinit {
+        if isFinished || !isKept { GeoRasterWriter.remove(part) }
+        close(file)
+    }
+
+    /// Leaves out rows at the end, so that the next ones begin a row of tiles again.
+    public func keep(rows wanted: Int) {
+        rows = min(rows, max(0, wanted))
+    }
+
+    /// Adds rows at the bottom.
+    ///
+    /// - Parameter values: of whole rows; in each row band by band.
+    public func append(_ values: UnsafeBufferPointer<UInt8>) throws(GeoRasterError) {
+        let rowBytes = width * bands
+        precondition(values.count % rowBytes == 0, "whole rows are added")
+        guard rows + values.count / rowBytes <= height else {
+            throw GeoRasterError(.unwritable, "\(url.path) has \(height) rows, and no more")
+        }
+        var (done, start) = (0, GeoRasterWriter.headerBytes + rows * rowBytes)
+        while done < values.count {
+            let count = pwrite(file, values.baseAddress.map { $0 + done }, values.count - done, off_t(start))
+            guard count > 0 else { throw GeoRasterWriter.unwritable(url) }
+            done += count
+            start += count
+        }
+        rows += values.count / rowBytes
+    }
+
+    /// Adds rows at the bottom.
+    public func append(_ values: [UInt8]) throws(GeoRasterError) {
+        try values.withUnsafeBufferPointer { (values) throws(GeoRasterError) in try append(values) }
+    }
+
+    /// Makes the file whole, under its name.
+    ///
+    /// - Throws: ``GeoRasterError`` where rows are missing, or it cannot be written.
+    public func finish() throws(GeoRasterError) {
+        guard rows == height else {
+            throw GeoRasterError(.unwritable, "\(url.path) has \(rows) of \(height) rows")
+        }
+        let size = GeoRasterWriter.headerBytes + height * width * bands
+        guard let memory = mmap(nil, size, PROT_READ, MAP_SHARED, file, 0), memory != MAP_FAILED else {
+            throw GeoRasterWriter.unwritable(url)
+        }
+        defer { munmap(memory, size) }
+        let made = url.deletingLastPathComponent().appendingPathComponent(".\(url.lastPathComponent).part.cog")
+        defer { GeoRasterWriter.remove(made) }
+        try copy(UnsafeRawPointer(memory) + GeoRasterWriter.headerBytes, to: made)
+        // The names first: a map without them would pass for whole.
+        GeoRasterWriter.remove(GeoRasterWriter.beside(url))
+        rename(GeoRasterWriter.beside(made).path, GeoRasterWriter.beside(url).path)
+        guard rename(made.path, url.path) == 0 else { throw GeoRasterWriter.unwritable(url) }
+        isFinished = true
+    }
+
+    /// Lets GDAL see the rows as a raster in memory, and write it.
+    private func copy(_ pixels: UnsafeRawPointer, to made: URL) throws(GeoRasterError) {
+        _ = GDAL.start
+        CPLErrorReset()
+        guard let memory = GDALGetDriverByName("MEM"),
+            let dataset = GDALCreate(memory, "", Int32(width), Int32(height), 0, GDT_Byte, nil)
+        else { throw GeoRasterError(.unwritable, "cannot write \(url.path)", detail: GDAL.reason) }
+        defer { GDALClose(dataset) }
+        for band in 0..<bands {
+            let options = GeoRasterWriter.list([
+                "DATAPOINTER=\(UInt(bitPattern: pixels + band * width))", "PIXELOFFSET=1",
+                "LINEOFFSET=\(width * bands)",
+            ])
+            defer { CSLDestroy(options) }
+            GDALAddBand(dataset, GDT_Byte, options)
+            let added = GDALGetRasterBand(dataset, Int32(band + 1))
+            if let noData { GDALSetRasterNoDataValue(added, Double(noData)) }
+            if let table, bands == 1 { GeoRasterWriter.describe(added, table) }
+            if let table, bands == table.entries.count { GDALSetDescription(added, table.entries[band].name) }
+        }
         if let placement {
             var coefficients = placement.transform.coefficients
-            GDALSetGeoTransform(made, &coefficients)
-            GDALSetProjection(made, placement.projection)
+            GDALSetGeoTransform(dataset, &coefficients)
+            GDALSetProjection(dataset, placement.projection)
         }
-        let band = GDALGetRasterBand(made, 1)
-        if let noData { GDALSetRasterNoDataValue(band, Double(noData)) }
-        if let table { GeoRasterWriter.describe(band, table) }
+        // Codes have no mean: overviews take the commonest.
+        let options = GeoRasterWriter.list([
+            "COMPRESS=DEFLATE", "OVERVIEW_RESAMPLING=\(bands == 1 ? "MODE" : "AVERAGE")", "BIGTIFF=IF_SAFER",
+            "NUM_THREADS=ALL_CPUS", "BLOCKSIZE=\(GeoRasterWriter.tileSide)",
+        ])
+        defer { CSLDestroy(options) }
+        guard let driver = GDALGetDriverByName("COG"),
+            let copy = GDALCreateCopy(driver, made.path, dataset, 0, options, nil, nil)
+        else { throw GeoRasterError(.unwritable, "cannot write \(url.path)", detail: GDAL.reason) }
+        CPLErrorReset()
+        GDALClose(copy)
+        // A full disk shows when the file is closed.
+        guard CPLGetLastErrorType() != CE_Failure else {
+            throw GeoRasterError(.unwritable, "cannot write \(url.path)", detail: GDAL.reason)
+        }
     }
 
     private static func describe(_ band: GDALRasterBandH?, _ table: CodeTable) {
@@ -94,11 +220,6 @@ public final class GeoRasterWriter {
         strings.reduce(nil) { CSLAddString($0, $1) }
     }
 
-    deinit {
-        if let dataset { GDALClose(dataset) }
-        GeoRasterWriter.remove(part)
-    }
-
     /// What GDAL keeps beside a file: names of codes have no place in a GeoTIFF.
     private static func beside(_ url: URL) -> URL {
         url.deletingLastPathComponent().appendingPathComponent(url.lastPathComponent + ".aux.xml")
@@ -106,53 +227,5 @@ public final class GeoRasterWriter {
 
     private static func remove(_ url: URL) {
         for file in [url, beside(url)] { try? FileManager.default.removeItem(at: file) }
-    }
-
-    /// Writes the values of a window, row by row.
-    public func write(_ values: [UInt8], in window: GeoRaster.Window) throws(GeoRasterError) {
-        precondition(values.count == window.width * window.height, "there is one value a pixel")
-        guard let dataset, window.column >= 0, window.row >= 0, window.column + window.width <= width,
-            window.row + window.height <= height
-        else { throw GeoRasterError(.unwritable, "\(url.path) has no such window") }
-        CPLErrorReset()
-        var values = values
-        let status = values.withUnsafeMutableBytes { buffer in
-            GDALRasterIO(
-                GDALGetRasterBand(dataset, 1), GF_Write, Int32(window.column), Int32(window.row),
-                Int32(window.width), Int32(window.height), buffer.baseAddress, Int32(window.width),
-                Int32(window.height), GDT_Byte, 0, 0)
-        }
-        guard status == CE_None else {
-            throw GeoRasterError(.unwritable, "cannot write \(url.path)", detail: GDAL.reason)
-        }
-    }
-
-    /// Makes the file whole, under its name.
-    public func finish() throws(GeoRasterError) {
-        guard let dataset else { return }
-        let made = part.deletingLastPathComponent().appendingPathComponent(part.lastPathComponent + ".cog")
-        defer { GeoRasterWriter.remove(made) }
-        CPLErrorReset()
-        GDALFlushCache(dataset)
-        // Codes have no mean: overviews take the commonest.
-        let options = GeoRasterWriter.list([
-            "COMPRESS=DEFLATE", "OVERVIEW_RESAMPLING=MODE", "BIGTIFF=IF_SAFER", "NUM_THREADS=ALL_CPUS",
-            "BLOCKSIZE=\(GeoRasterWriter.tileSide)",
-        ])
-        defer { CSLDestroy(options) }
-        guard let driver = GDALGetDriverByName("COG"),
-            let copy = GDALCreateCopy(driver, made.path, dataset, 0, options, nil, nil)
-        else {
-            throw GeoRasterError(.unwritable, "cannot write \(url.path)", detail: GDAL.reason)
-        }
-        GDALClose(copy)
-        GDALClose(dataset)
-        self.dataset = nil
-        // The names first: a map without them would pass for whole.
-        GeoRasterWriter.remove(GeoRasterWriter.beside(url))
-        rename(GeoRasterWriter.beside(made).path, GeoRasterWriter.beside(url).path)
-        guard rename(made.path, url.path) == 0 else {
-            throw GeoRasterError(.unwritable, "cannot write \(url.path): \(String(cString: strerror(errno)))")
-        }
     }
 }

@@ -100,6 +100,15 @@ public final class Tensor {
             ctorch_narrow(handle, Int64(dimension), Int64(start), Int64(length)), "narrow a tensor of shape \(shape)")
     }
 
+    /// The sums of pixels by group, of shape L × count, from `NLHW`.
+    ///
+    /// - Parameter numbers: the group of each pixel, image by image and row by row, below `count`; −1 for none.
+    public func groupSums(_ numbers: [Int32], count: Int) throws(TorchError) -> Tensor {
+        precondition(shape.count == 4 && numbers.count == shape[0] * shape[2] * shape[3], "there is a number a pixel")
+        return try Tensor.owning(
+            ctorch_group_sums(handle, numbers, Int64(count)), "sum \(numbers.count) pixels in \(count) groups")
+    }
+
     public static func concatenated(_ tensors: [Tensor], dimension: Int) throws(TorchError) -> Tensor {
         let handles = tensors.map { Optional($0.handle) }
         return try owning(

@@ -1,6 +1,7 @@
 public import Failures
 public import Foundation
 internal import Raster
+internal import Tables
 
 extension Heatmap {
     /// The layouts that are read (docs/guide.md).
@@ -33,7 +34,7 @@ extension Heatmap {
     /// - Parameter extent: of its slide; formats that count in regions or in shares of the slide need it.
     /// - Throws: ``SlideError`` with the file, and where there is one the line, for anything that is no coarse label.
     public init(_ url: URL, extent: Extent?) throws(SlideError) {
-        let beginning = try TextFile.beginning(of: url, count: 64 << 10)
+        let beginning = try asSlideError({ try TextFile.beginning(of: url, count: 64 << 10) })
         func needed() throws(SlideError) -> Extent {
             guard let extent else {
                 throw SlideError(
@@ -128,7 +129,7 @@ extension Heatmap {
             try self.init(features: url, extent: extent)
             return
         }
-        guard let whole = Heatmap.object(try TextFile.read(url)[...]) else {
+        guard let whole = Heatmap.object(try asSlideError { try TextFile.read(url) }[...]) else {
             throw SlideError(.heatmap, "heatmap \(url.path) is cut off, or no JSON")
         }
         if whole["metadata"] is [String: Any] {
@@ -201,25 +202,29 @@ extension Heatmap {
     private init(features url: URL, extent: Extent) throws(SlideError) {
         var regions: [Region] = []
         var size: [Double]?
-        try TextFile.forEachLine(url) { bytes, text, line throws(SlideError) in
-            if bytes[text].allSatisfy({ $0 == 0x20 || $0 == 0x09 }) { return }
-            guard let object = Heatmap.object(bytes[text]), let properties = object["properties"] as? [String: Any],
-                let values = properties["multiheat_param"] as? [String: Any],
-                let metrics = values["metric_array"] as? [Any], let box = object["bbox"] as? [Double], box.count == 4
-            else {
-                throw SlideError(
-                    .heatmap, "heatmap \(url.path) line \(line): no region with bbox and properties.multiheat_param")
+        try asSlideError {
+            try TextFile.forEachLine(url) { bytes, text, line in
+                if bytes[text].allSatisfy({ $0 == 0x20 || $0 == 0x09 }) { return }
+                guard let object = Heatmap.object(bytes[text]), let properties = object["properties"] as? [String: Any],
+                    let values = properties["multiheat_param"] as? [String: Any],
+                    let metrics = values["metric_array"] as? [Any], let box = object["bbox"] as? [Double],
+                    box.count == 4
+                else {
+                    throw SlideError(
+                        .heatmap, "heatmap \(url.path) line \(line): no region with bbox and properties.multiheat_param"
+                    )
+                }
+                let names = values["heatname_array"] as? [String] ?? []
+                let numbers = metrics.compactMap { ($0 as? Double) ?? ($0 as? String).flatMap(Double.init) }
+                let column = Heatmap.lymphocyteField(names) ?? 0
+                guard numbers.count == metrics.count, column < numbers.count else {
+                    throw SlideError(.heatmap, "heatmap \(url.path) line \(line): no number for each heatmap")
+                }
+                size = size ?? [box[2] - box[0], box[3] - box[1]]
+                let region = try Heatmap.region(
+                    x: box[0], y: box[1], probability: numbers[column], extent: extent, path: url.path, number: line)
+                try Heatmap.add(region, to: &regions, path: url.path)
             }
-            let names = values["heatname_array"] as? [String] ?? []
-            let numbers = metrics.compactMap { ($0 as? Double) ?? ($0 as? String).flatMap(Double.init) }
-            let column = Heatmap.lymphocyteField(names) ?? 0
-            guard numbers.count == metrics.count, column < numbers.count else {
-                throw SlideError(.heatmap, "heatmap \(url.path) line \(line): no number for each heatmap")
-            }
-            size = size ?? [box[2] - box[0], box[3] - box[1]]
-            let region = try Heatmap.region(
-                x: box[0], y: box[1], probability: numbers[column], extent: extent, path: url.path, number: line)
-            try Heatmap.add(region, to: &regions, path: url.path)
         }
         guard let size, !regions.isEmpty else { throw SlideError(.heatmap, "heatmap \(url.path) has no regions") }
         self.init(
@@ -271,14 +276,16 @@ extension Heatmap {
     public func withoutBlanks(_ colors: URL) throws(SlideError) -> Heatmap {
         var blank = Set<SIMD2<Int>>()
         var fields = [Double](repeating: 0, count: 8)
-        try TextFile.forEachLine(colors) { bytes, text, line throws(SlideError) in
-            let count = NumberScanner.scan(bytes, text, into: &fields)
-            if count == 0 || (line == 1 && NumberScanner.hasOnlyWords(bytes, text)) { return }
-            guard let count, count >= 3, abs(fields[0]) < 1e8, abs(fields[1]) < 1e8 else {
-                throw SlideError(
-                    .heatmap, "colours \(colors.path) line \(line): expected 'x y whiteness blackness redness'")
+        try asSlideError {
+            try TextFile.forEachLine(colors) { bytes, text, line in
+                let count = NumberScanner.scan(bytes, text, into: &fields)
+                if count == 0 || (line == 1 && NumberScanner.hasOnlyWords(bytes, text)) { return }
+                guard let count, count >= 3, abs(fields[0]) < 1e8, abs(fields[1]) < 1e8 else {
+                    throw SlideError(
+                        .heatmap, "colours \(colors.path) line \(line): expected 'x y whiteness blackness redness'")
+                }
+                if fields[2] < Heatmap.leastWhiteness { blank.insert(cell(x: fields[0], y: fields[1])) }
             }
-            if fields[2] < Heatmap.leastWhiteness { blank.insert(cell(x: fields[0], y: fields[1])) }
         }
         let kept = regions.filter { region in
             !blank.contains(cell(x: region.level0X + level0Side / 2, y: region.level0Y + level0Side / 2))

@@ -1,5 +1,6 @@
 public import Failures
 public import Foundation
+internal import Tables
 
 /// Coarse labels of a slide: how likely each of its regions is to be infiltrated by lymphocytes.
 public struct Heatmap: Sendable {
@@ -198,6 +199,8 @@ public struct Heatmap: Sendable {
             }
         } catch let error as SlideError {
             throw error
+        } catch let error as TableError {
+            throw SlideError(.table, error.message, cause: error)
         } catch {
             throw SlideError(.heatmap, "cannot read heatmap \(path)", detail: "\(error)", cause: error)
         }
@@ -242,28 +245,30 @@ public struct Heatmap: Sendable {
         var columns = GridAxis()
         var rows = GridAxis()
         var fields = [Double](repeating: 0, count: 4)
-        try TextFile.forEachLine(url) { bytes, text, line throws(SlideError) in
-            let count = NumberScanner.scan(bytes, text, into: &fields)
-            if count == 0 { return }
-            guard let count, count >= 3 else {
-                // WSInfer's converter writes a header line: words, of which none is a number.
-                if line == 1, NumberScanner.hasOnlyWords(bytes, text) { return }
-                throw SlideError(
-                    .heatmap,
-                    "heatmap \(path) line \(line): expected 'x y lymphocyte [necrosis]', found "
-                        + "'\(String(decoding: bytes[text].prefix(60), as: UTF8.self))'")
+        try asSlideError {
+            try TextFile.forEachLine(url) { bytes, text, line in
+                let count = NumberScanner.scan(bytes, text, into: &fields)
+                if count == 0 { return }
+                guard let count, count >= 3 else {
+                    // WSInfer's converter writes a header line: words, of which none is a number.
+                    if line == 1, NumberScanner.hasOnlyWords(bytes, text) { return }
+                    throw SlideError(
+                        .heatmap,
+                        "heatmap \(path) line \(line): expected 'x y lymphocyte [necrosis]', found "
+                            + "'\(String(decoding: bytes[text].prefix(60), as: UTF8.self))'")
+                }
+                let (x, y) = (fields[0], fields[1])
+                guard x.isFinite, y.isFinite, abs(x) < farthest, abs(y) < farthest else {
+                    throw SlideError(
+                        .heatmap, "heatmap \(path) line \(line): (\(x), \(y)) is no place on a slide")
+                }
+                try check(fields[2], path: path, line: line)
+                try add(
+                    Region(level0X: x, level0Y: y, probability: fields[2], necrosis: count > 3 ? fields[3] : 0),
+                    to: &regions, path: path)
+                columns.add(x)
+                rows.add(y)
             }
-            let (x, y) = (fields[0], fields[1])
-            guard x.isFinite, y.isFinite, abs(x) < farthest, abs(y) < farthest else {
-                throw SlideError(
-                    .heatmap, "heatmap \(path) line \(line): (\(x), \(y)) is no place on a slide")
-            }
-            try check(fields[2], path: path, line: line)
-            try add(
-                Region(level0X: x, level0Y: y, probability: fields[2], necrosis: count > 3 ? fields[3] : 0),
-                to: &regions, path: path)
-            columns.add(x)
-            rows.add(y)
         }
         guard !regions.isEmpty else { throw SlideError(.heatmap, "heatmap \(path) has no regions") }
         let step = try GridAxis.step(columns, rows, path: path)

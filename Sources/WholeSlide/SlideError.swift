@@ -1,4 +1,5 @@
 public import Failures
+internal import Tables
 
 /// What went wrong with a slide or a file that belongs to it.
 public enum SlideFailures {}
@@ -23,4 +24,17 @@ extension Failure.Code where Domain == SlideFailures {
     public static var changed: Self { Self("changed") }
     /// A table (CSV) is malformed.
     public static var table: Self { Self("table") }
+}
+
+/// What is wrong with a text or table that belongs to a slide is told as what is wrong with the slide's file.
+func asSlideError<Result>(_ body: () throws -> Result) throws(SlideError) -> Result {
+    do {
+        return try body()
+    } catch let error as SlideError {
+        throw error
+    } catch let error as TableError {
+        throw SlideError(.table, error.message, cause: error)
+    } catch {
+        throw SlideError(.table, "\(error)", cause: error)
+    }
 }

@@ -1,6 +1,7 @@
 public import Failures
 public import Foundation
 internal import Raster
+internal import Tables
 
 /// How it is known where a slide's tissue is.
 public enum TissueSource: Equatable, Sendable {
@@ -56,7 +57,7 @@ enum TissueOutlines {
                 .tissue,
                 "the tissue of \(file.path) covers nothing of slide \(slide.name) of \(slide.width)×\(slide.height) px")
         }
-        if try TextFile.beginning(of: file, count: 4).starts(with: [0x89, 0x50, 0x4e, 0x47]) {
+        if try asSlideError({ try TextFile.beginning(of: file, count: 4) }).starts(with: [0x89, 0x50, 0x4e, 0x47]) {
             let mask = try picture(file, slide: slide, frame: frame)
             guard mask.values.contains(true) else { throw nothing() }
             return .mask(mask)
@@ -102,7 +103,8 @@ enum TissueOutlines {
         func malformed(_ what: String) -> SlideError {
             SlideError(.tissue, "cannot use the tissue outlines \(file.path): \(what)")
         }
-        guard let json = try? JSONSerialization.jsonObject(with: Data(try TextFile.read(file))) else {
+        guard let json = try? JSONSerialization.jsonObject(with: Data(try asSlideError { try TextFile.read(file) }))
+        else {
             throw malformed("it is no JSON")
         }
         // QuPath crops a slide to its bounds and counts from their corner.

@@ -27,7 +27,7 @@ struct GraticuleCommand: ParsableCommand {
             PhantomCommand.self, InspectCommand.self, SquaresCommand.self, PriorsCommand.self, TrainCommand.self,
             SegmentCommand.self,
             EvaluateCommand.self, EvaluateCellsCommand.self, QueryCommand.self, ExportCommand.self, MergeCommand.self,
-            ImportHeatmapCommand.self, ServeCommand.self,
+            ImportHeatmapCommand.self, ServeCommand.self, LandCoverCommand.self,
         ])
 
     static func main() {

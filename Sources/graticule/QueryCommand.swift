@@ -2,6 +2,7 @@ import ArgumentParser
 import Foundation
 import Raster
 import ResultStore
+import Tables
 
 struct QueryCommand: ParsableCommand {
     static let configuration = CommandConfiguration(

@@ -7,6 +7,7 @@ import Raster
 import ResultStore
 import Terminal
 import WholeSlide
+import Tables
 
 struct SquaresCommand: ParsableCommand {
     static let configuration = CommandConfiguration(

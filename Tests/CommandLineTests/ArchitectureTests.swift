@@ -6,23 +6,24 @@ import Testing
 struct ArchitectureTests {
     /// From the ground up.
     private static let floors: [String: Set<String>] = [
-        "Failures": [], "Torch": [], "OneDNN": [], "Raster": [], "Charts": ["Raster"], "GeoRaster": [],
-        "WholeSlide": ["Raster"],
+        "Failures": [], "Tables": [], "Torch": [], "OneDNN": [], "Raster": [], "Charts": ["Raster"], "GeoRaster": [],
+        "WholeSlide": ["Raster", "Tables"],
         "LabelSuperResolution": ["Torch", "OneDNN", "Raster", "Charts"],
         "Baselines": ["LabelSuperResolution", "Torch"], "ResultStore": [],
         "CoarseTraining": ["LabelSuperResolution", "Raster", "Charts", "Torch"],
         "BatchWork": [], "TiledPrediction": ["LabelSuperResolution", "BatchWork", "Raster"],
         "Lymphocytes": [
             "LabelSuperResolution", "CoarseTraining", "TiledPrediction", "ResultStore", "WholeSlide", "Raster",
-            "Charts",
+            "Tables", "Charts", "Torch",
+        ],
+        "LandCover": [
+            "LabelSuperResolution", "CoarseTraining", "TiledPrediction", "GeoRaster", "Raster", "Charts", "Tables",
             "Torch",
         ],
-        "Phantoms": ["Lymphocytes", "LabelSuperResolution", "WholeSlide", "Raster"],
+        "Phantoms": ["Lymphocytes", "LandCover", "LabelSuperResolution", "WholeSlide", "GeoRaster", "Raster"],
         "Studies": [
             "Lymphocytes", "Baselines", "LabelSuperResolution", "CoarseTraining", "TiledPrediction", "ResultStore",
-            "WholeSlide",
-            "Raster",
-            "Charts", "Torch",
+            "WholeSlide", "Raster", "Tables", "Charts", "Torch",
         ],
         "Terminal": [],
         "GraticuleServer": [
@@ -32,7 +33,7 @@ struct ArchitectureTests {
         "graticule-study": ["Studies", "Terminal", "Lymphocytes", "LabelSuperResolution", "Torch"],
         "graticule": [
             "GraticuleServer", "Lymphocytes", "LabelSuperResolution", "TiledPrediction", "ResultStore", "WholeSlide",
-            "Raster", "Torch", "Phantoms", "Terminal",
+            "Raster", "Tables", "Torch", "Phantoms", "Terminal", "LandCover", "GeoRaster",
         ],
     ]
 
@@ -45,7 +46,7 @@ struct ArchitectureTests {
     @Test(arguments: floors.keys.sorted()) func importsPointDownwards(target: String) throws {
         let ours = Set(ArchitectureTests.floors.keys)
         let general: Set<String> = [
-            "Lymphocytes", "Phantoms", "Studies", "GraticuleServer", "graticule", "graticule-study",
+            "Lymphocytes", "LandCover", "Phantoms", "Studies", "GraticuleServer", "graticule", "graticule-study",
         ]
         let allowed = try #require(ArchitectureTests.floors[target])
             .union(["Failures"]).union(general.contains(target) ? ["BatchWork"] : [])
@@ -64,7 +65,7 @@ struct ArchitectureTests {
 
     /// What is general serves every application: it speaks of none.
     @Test(arguments: [
-        "Failures", "LabelSuperResolution", "Baselines", "CoarseTraining", "TiledPrediction", "BatchWork",
+        "Failures", "Tables", "LabelSuperResolution", "Baselines", "CoarseTraining", "TiledPrediction", "BatchWork",
     ]) func whatIsGeneralKnowsNoDomain(target: String) throws {
         let words = /(?i)lymphocyt|\bstain|\bslides?\b|darkness|ha?ematoxylin|tissue|\bnucle(us|i)\b|heatmap/
         for file in try files(target) {

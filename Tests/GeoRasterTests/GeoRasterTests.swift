@@ -17,7 +17,7 @@ struct GeoRasterTests {
         let writer = try GeoRasterWriter(
             url, width: width, height: height, placement: (transform, projection), noData: noData, table: table)
         let values = (0..<height).flatMap { row in (0..<width).map { value($0, row) } }
-        try writer.write(values, in: GeoRaster.Window(column: 0, row: 0, width: width, height: height))
+        try writer.append(values)
         try writer.finish()
     }
 
@@ -85,9 +85,13 @@ struct GeoRasterTests {
                 let writer = try GeoRasterWriter(
                     folder.appendingPathComponent("map.tif"), width: 10, height: 10, placement: nil, noData: nil,
                     table: nil)
-                try writer.write([UInt8](repeating: 1, count: 100), in: .init(column: 0, row: 0, width: 10, height: 10))
-                #expect(throws: GeoRasterError.self) {
-                    try writer.write([1], in: .init(column: 10, row: 0, width: 1, height: 1))
+                try writer.append([UInt8](repeating: 1, count: 90))
+                #expect(throws: GeoRasterError.self) { try writer.finish() }
+                #expect(throws: GeoRasterError.self) { try writer.append([UInt8](repeating: 1, count: 20)) }
+                #expect(throws: GeoRasterError.self, "one writer at a time") {
+                    try GeoRasterWriter(
+                        folder.appendingPathComponent("map.tif"), width: 10, height: 10, placement: nil, noData: nil,
+                        table: nil)
                 }
             }
             #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).isEmpty)
@@ -96,6 +100,54 @@ struct GeoRasterTests {
                     folder.appendingPathComponent("no/map.tif"), width: 1, height: 1, placement: nil, noData: nil,
                     table: nil)
             }
+        }
+    }
+
+    @Test func aWriterGoesOnWhereAnotherStopped() throws {
+        try TestFolders.withTemporary { folder in
+            func write(_ name: String, identity: String, stops: [Int]) throws {
+                for stop in stops {
+                    let writer = try GeoRasterWriter(
+                        folder.appendingPathComponent(name), width: 40, height: 30, bands: 2, placement: nil,
+                        noData: nil, table: nil, identity: identity)
+                    for row in writer.rows..<stop {
+                        try writer.append((0..<80).map { UInt8((row * 7 + $0) % 251) })
+                    }
+                    if stop == 30 { try writer.finish() }
+                }
+            }
+            try write("one.tif", identity: "a", stops: [30])
+            try write("two.tif", identity: "a", stops: [11, 24, 30])
+            #expect(
+                try Data(contentsOf: folder.appendingPathComponent("one.tif"))
+                    == Data(contentsOf: folder.appendingPathComponent("two.tif")))
+            // Rows of something else are not gone on with.
+            try write("three.tif", identity: "b", stops: [11])
+            let other = try GeoRasterWriter(
+                folder.appendingPathComponent("three.tif"), width: 40, height: 30, bands: 2, placement: nil,
+                noData: nil, table: nil, identity: "c")
+            #expect(other.rows == 0)
+            let raster = try GeoRaster(folder.appendingPathComponent("two.tif"))
+            let second = try raster.values(band: 1, in: .init(column: 3, row: 5, width: 2, height: 1))
+            #expect(raster.bands == 2 && second == [Float((35 + 43) % 251), Float((35 + 44) % 251)])
+        }
+    }
+
+    @Test func cellsOfAResampledRasterAreSquaresCutByValue() throws {
+        try TestFolders.withTemporary { folder in
+            let file = folder.appendingPathComponent("c.tif")
+            let grid = GeoTransform(left: 500_000, top: 4_200_000, pixelWidth: 1, pixelHeight: 1)
+            // Class 21 left of column 45, class 41 right of it; nothing below row 50.
+            try write(file, width: 90, height: 60, transform: grid, projection: utm17, noData: 0) {
+                $1 >= 50 ? 0 : $0 < 45 ? 21 : 41
+            }
+            let raster = try GeoRaster(file)
+            let whole = try CellGrid(
+                resampled: raster, side: 30, window: .init(column: 0, row: 0, width: 90, height: 60))
+            let sizes = Dictionary(whole.cells.filter { $0 >= 0 }.map { (whole.keys[Int($0)], 1) }, uniquingKeysWith: +)
+            #expect(sizes.values.sorted() == [300, 300, 450, 450, 600, 600, 900, 900])
+            let part = try CellGrid(resampled: raster, side: 30, window: .init(column: 31, row: 7, width: 9, height: 9))
+            #expect(part.keys == [whole.keys[Int(whole.cells[7 * 90 + 31])]] && part.values == [21])
         }
     }
 
@@ -164,7 +216,7 @@ struct GeoRasterTests {
             let writer = try GeoRasterWriter(file, width: 64, height: 64, placement: nil, noData: nil, table: nil)
             var generator = SystemRandomNumberGenerator()
             let noise = (0..<4096).map { _ in UInt8.random(in: 0...255, using: &generator) }
-            try writer.write(noise, in: .init(column: 0, row: 0, width: 64, height: 64))
+            try writer.append(noise)
             try writer.finish()
             let raster = try GeoRaster(file)
             let error = #expect(throws: GeoRasterError.self) { try raster.placement() }

@@ -148,7 +148,7 @@ struct CriterionTests {
         let scores = try Tensor.from(values, shape: [2, 2, side, side])
         try scores.requireGradient()
         let loss = try criterion.loss(
-            scores.logSoftmax(dimension: 1), blocks: blocks(), layout: layout,
+            scores.logSoftmax(dimension: 1), blocks: blocks(), shapes: .grid(layout),
             round: teacher.map { try Tensor.from($0, shape: [2, 2, side, side]).logSoftmax(dimension: 1) },
             device: .cpu)
         let exact = values.map(Double.init)
@@ -166,6 +166,95 @@ struct CriterionTests {
                     - formula(criterion, down, teacher: teacher?.map(Double.init))) / (2 * width)
             #expect(abs(Double(gradient[index]) - slope) <= 1e-4 * max(0.1, abs(slope)), "\(name) at \(index)")
         }
+    }
+
+    /// The grid of blocks as sets of pixels, numbered backwards so that nothing depends on their order.
+    private func sets() -> (shapes: BlockShapes, order: [Int]) {
+        var numbers = [Int32](repeating: -1, count: 2 * pixels)
+        for index in classes.indices {
+            let (image, inside) = block(index)
+            for pixel in inside { numbers[image * pixels + pixel] = Int32(classes.count - 1 - index) }
+        }
+        return (
+            .sets(PixelSets(imageSide: side, numbers: numbers, count: classes.count)), classes.indices.reversed()
+        )
+    }
+
+    @Test(arguments: Criterion.names) func setsOfPixelsAreBlocksLikeThoseOfAGrid(name: String) throws {
+        // The blur of a grid is exact, that of sets is sampled: without one they agree.
+        let criterion: Criterion =
+            switch name {
+            case "qr": .implicitPosteriorQR(blur: 0)
+            case "rq": .implicitPosteriorRQ(blur: 0)
+            default: try #require(Criterion(named: name, matching: CriterionTests.matching))
+            }
+        let (shapes, order) = sets()
+        let round = try Tensor.from(logits(seed: 8), shape: [2, 2, side, side]).logSoftmax(dimension: 1)
+        func loss(_ shapes: BlockShapes, _ blocks: [BlockExpectation?]) throws -> (Float, [Float]) {
+            let scores = try Tensor.from(logits(seed: 3), shape: [2, 2, side, side])
+            try scores.requireGradient()
+            let loss = try criterion.loss(
+                scores.logSoftmax(dimension: 1), blocks: blocks, shapes: shapes, round: name == "em" ? round : nil,
+                device: .cpu)
+            try loss.backward()
+            return (try loss.item(), try #require(scores.gradient).values())
+        }
+        let blocks = try blocks()
+        let (one, gradient) = try loss(.grid(layout), blocks)
+        let (other, otherGradient) = try loss(shapes, order.map { blocks[$0] })
+        #expect(abs(one - other) <= 1e-5 * max(1, abs(one)))
+        #expect(zip(gradient, otherGradient).allSatisfy { abs($0 - $1) < 1e-5 })
+    }
+
+    /// A block of weight 2 is as good as two of them.
+    @Test(arguments: ["sr", "kl", "l2", "interval", "soft", "em"]) func weightsAreMultiplicities(name: String) throws {
+        let criterion = try #require(Criterion(named: name, matching: CriterionTests.matching))
+        let blocks = try blocks()
+        let scores = try Tensor.from(logits(seed: 4), shape: [2, 2, side, side]).logSoftmax(dimension: 1)
+        let round =
+            name == "em" ? try Tensor.from(logits(seed: 8), shape: [2, 2, side, side]).logSoftmax(dimension: 1) : nil
+        func loss(_ chosen: [BlockExpectation?], _ weights: [Float]) throws -> Double {
+            Double(
+                try criterion.loss(
+                    scores, blocks: chosen, weights: weights, shapes: .grid(layout), round: round, device: .cpu
+                ).item())
+        }
+        func only(_ index: Int) throws -> Double {
+            try loss(blocks.enumerated().map { $0 == index ? $1 : nil }, [])
+        }
+        let weights: [Float] = [2, 1, 1, 0.5, 1, 1, 3, 1]
+        let known = blocks.indices.filter { blocks[$0] != nil }
+        let sum = try known.reduce(0) { $0 + Double(weights[$1]) * (try only($1)) }
+        let wanted = sum / known.reduce(0) { $0 + Double(weights[$1]) }
+        #expect(abs(try loss(blocks, weights) - wanted) < 1e-4 * max(1, abs(wanted)))
+        let even = [Float](repeating: 1, count: blocks.count)
+        #expect(try loss(blocks, even) == loss(blocks, []))
+    }
+
+    @Test func blocksOfDifferentSizesHaveTheirOwnVariance() throws {
+        // One pixel, five pixels, and one without any, which is unknown.
+        let numbers: [Int32] = [0, -1, 1, 1, 1, 1, 1, -1, -1]
+        let shapes = BlockShapes.sets(PixelSets(imageSide: 3, numbers: numbers, count: 3))
+        #expect(shapes.runs(of: 1) == [2..<3, 3..<6, 6..<7] && (0..<3).map(shapes.size) == [1, 5, 0])
+        let logits = (0..<18).map { Float($0 % 5) / 3 - 0.6 }
+        let probabilities = (0..<9).map { 1 / (1 + exp(Double(logits[$0] - logits[9 + $0]))) }
+        let blocks: [BlockExpectation?] = [
+            try priors().expectation(of: .coarseClass(1)), try priors().expectation(of: .coarseClass(2)), nil,
+        ]
+        var wanted = 0.0
+        for (index, members) in [[0], [2, 3, 4, 5, 6]].enumerated() {
+            let expectation = try #require(blocks[index])
+            let (n, values) = (Double(members.count), members.map { probabilities[$0] })
+            let mean = values.reduce(0, +) / n
+            let v = values.reduce(0) { $0 + $1 * (1 - $1) } / n
+            let gap = mean - expectation.means[1]
+            let rho = expectation.deviations[1]
+            wanted += 0.5 * gap * gap / (v / n + rho * rho) + 0.5 * log(2 * .pi * (v + 0.03) / n)
+        }
+        let loss = try StatisticsMatching()(
+            Tensor.from(logits, shape: [1, 2, 3, 3]).logSoftmax(dimension: 1), blocks: blocks, shapes: shapes,
+            device: .cpu)
+        #expect(abs(Double(try loss.item()) - wanted / 2) < 1e-4)
     }
 
     /// λ_sr · coarse + λ_hint · hints + λ_hr · fine, and its gradient; pixels labelled −1 must not count.
@@ -219,7 +308,7 @@ struct CriterionTests {
     @Test func intervalWithItsOwnRadiusIsFlatInside() throws {
         let scores = try Tensor.from(logits(seed: 1), shape: [2, 2, side, side])
         let loss = try Criterion.interval(radius: 1).loss(
-            scores.logSoftmax(dimension: 1), blocks: blocks(), layout: layout, device: .cpu)
+            scores.logSoftmax(dimension: 1), blocks: blocks(), shapes: .grid(layout), device: .cpu)
         #expect(try loss.item() == 0)
     }
 
@@ -257,7 +346,7 @@ struct CriterionTests {
         let scores = try Tensor.from(logits(seed: 4), shape: [2, 2, side, side]).logSoftmax(dimension: 1)
         func loss(_ labels: [BlockLabel]) throws -> Float {
             try criterion.loss(
-                scores, blocks: labels.map { try priors.expectation(of: $0) }, layout: layout, device: .cpu
+                scores, blocks: labels.map { try priors.expectation(of: $0) }, shapes: .grid(layout), device: .cpu
             ).item()
         }
         #expect(try loss(own) == loss(classes.map { BlockLabel($0) }))
@@ -275,12 +364,12 @@ struct CriterionTests {
         let known = try BlockExpectation(means: [0.4, 0.6], deviations: [0.1, 0.1])
         let blocks: [BlockExpectation?] = [known, nil, nil, known]
         let targets = try PixelTargets.rescaled(
-            found, blocks: blocks, unknownWeight: 0.5, layout: layout, device: .cpu)
+            found, blocks: blocks, unknownWeight: 0.5, shapes: .grid(layout), device: .cpu)
         let lymphocyte = try Array(targets.probabilities.values()[4...])
         // One pixel a block: the label's own share is all that is left of what was found.
         for (value, wanted) in zip(lymphocyte, [0.6, 0.2, 0.3, 0.6] as [Float]) { #expect(abs(value - wanted) < 1e-4) }
         #expect(try targets.weights.values() == [1, 0.5, 0.5, 1] && targets.knownPixels == 3)
-        let without = try PixelTargets.rescaled(found, blocks: blocks, layout: layout, device: .cpu)
+        let without = try PixelTargets.rescaled(found, blocks: blocks, shapes: .grid(layout), device: .cpu)
         #expect(try without.weights.values() == [1, 0, 0, 1] && without.knownPixels == 2)
         // The mean over weights of −Σ t log p.
         let loss = try Double(targets.crossEntropy(found).item())

@@ -75,7 +75,7 @@ struct ReferenceTests {
         let loss = try StatisticsMatching(epsilon: 0.03, logWeight: 0.3)(
             scores.logSoftmax(dimension: 1),
             blocks: [0, 1, nil, 1, 1, 0, 0, nil].map { try priors.expectation(of: BlockLabel($0)) },
-            layout: BlockLayout(margin: 4, blocksPerSide: 2, blockSide: 8), device: .cpu)
+            shapes: .grid(BlockLayout(margin: 4, blocksPerSide: 2, blockSide: 8)), device: .cpu)
         #expect(abs(Double(try loss.item()) / reference.loss - 1) < 1e-4)
         try loss.backward()
         for (name, wanted) in reference.gradients {

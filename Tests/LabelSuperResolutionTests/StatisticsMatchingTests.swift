@@ -21,7 +21,8 @@ struct StatisticsMatchingTests {
         let scores = try Tensor.from(logits, shape: [1, 2, 6, 6])
         try scores.requireGradient()
         let value = try criterion(
-            scores.logSoftmax(dimension: 1), blocks: [priors().expectation(of: BlockLabel(known))], layout: layout,
+            scores.logSoftmax(dimension: 1), blocks: [priors().expectation(of: BlockLabel(known))],
+            shapes: .grid(layout),
             device: .cpu)
         return (value, scores)
     }

@@ -191,7 +191,7 @@ struct TrainerTests {
         var shown = source
         shown.givesEvidence = true
         let batch = try shown.batch(step: 1_000_000, count: 12, seed: 8)
-        let side = batch.layout.imageSide
+        let side = batch.imageSide
         let logOdds = try TorchSegmentationNetwork([student]).logOdds(
             ImageBatch(count: 12, channels: 1, height: side, width: side, values: batch.input))
         var (inside, outside) = ((0.0, 0.0), (0.0, 0.0))
@@ -260,7 +260,7 @@ struct TrainerTests {
             let network = try UNet(configuration().architecture, seed: 0)
             try Safetensors.read(ModelFolder(folder).weights, into: network.tensors)
             let batch = try SquareSource().batch(step: 1, count: 2, seed: 1)
-            let side = batch.layout.imageSide
+            let side = batch.imageSide
             let logOdds = try TorchSegmentationNetwork([network]).logOdds(
                 ImageBatch(count: 2, channels: 1, height: side, width: side, values: batch.input))
             #expect(Set(logOdds).count == 1)

@@ -61,7 +61,7 @@ struct TrainingSetTests {
         #expect(plain.threshold == plain.untemperedThreshold && threshold != plain.threshold)
         #expect(abs(scaled.untemperedThreshold - plain.untemperedThreshold) < 1e-9)
         let batch = try #require(try set.validationBatches().first)
-        let side = batch.layout.imageSide
+        let side = batch.imageSide
         let images = ImageBatch(
             count: batch.count, channels: batch.channels, height: side, width: side, values: batch.input)
         let tempered = try TemperedNetwork(network: network, temperature: 0.4).logOdds(images)
@@ -89,7 +89,7 @@ struct TrainingSetTests {
         let set = try set()
         func darkest(_ batches: [BlockBatch]) -> Float {
             batches.flatMap { batch -> [Float] in
-                let pixels = batch.layout.imageSide * batch.layout.imageSide
+                let pixels = batch.imageSide * batch.imageSide
                 return (0..<batch.count).flatMap { image -> [Float] in
                     let start = (image * batch.channels + set.encoding.hematoxylinChannel) * pixels
                     return Array(batch.input[start..<(start + pixels)])
@@ -97,7 +97,7 @@ struct TrainingSetTests {
             }.max() ?? 0
         }
         let (extremes, usual) = (set.extremeBatches(), try set.validationBatches())
-        #expect(extremes.first?.layout == usual.first?.layout && extremes.allSatisfy { $0.count > 0 })
+        #expect(extremes.first?.shapes == usual.first?.shapes && extremes.allSatisfy { $0.count > 0 })
         #expect(darkest(extremes) > 1.5 * darkest(usual))
     }
 
@@ -116,7 +116,7 @@ struct TrainingSetTests {
             let model = try SegmentationModel(folder)
             let set = try set()
             let batch = try #require(try set.validationBatches().first)
-            let side = batch.layout.imageSide
+            let side = batch.imageSide
             let found = try model.network.logOdds(
                 ImageBatch(
                     count: batch.count, channels: batch.channels, height: side, width: side, values: batch.input))
@@ -148,7 +148,7 @@ struct TrainingSetTests {
             let after = try spoilt.batch(step: step, count: 1, seed: 5)
             #expect(before.teacherInput.isEmpty && before.evidence.isEmpty)
             #expect(Set(after.blocks) == Set(before.blocks))
-            let side = after.layout.imageSide
+            let side = after.imageSide
             let pixels = side * side
             func channel(_ values: [Float], _ index: Int) -> [Float] {
                 Array(values[(index * pixels)..<((index + 1) * pixels)])
@@ -254,7 +254,7 @@ struct TrainingSetTests {
         #expect(batch.fineLabels.count == batch.hints.count)
         // Phantom lymphocytes are dark: the haematoxylin channel is higher on them.
         let (pixels, channel) = (
-            batch.layout.imageSide * batch.layout.imageSide, InputEncoding.rgbStains.hematoxylinChannel
+            batch.imageSide * batch.imageSide, InputEncoding.rgbStains.hematoxylinChannel
         )
         var (inside, outside): ((Float, Float), (Float, Float)) = ((0, 0), (0, 0))
         for image in 0..<4 {

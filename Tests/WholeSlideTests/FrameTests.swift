@@ -4,6 +4,7 @@ import GraticuleTesting
 import Testing
 
 @testable import WholeSlide
+import Tables
 
 struct FrameTests {
     @Test func framesConvertBothWays() {
@@ -38,14 +39,14 @@ struct FrameTests {
                 if rows == 1 {
                     #expect(try row.text("a") == "x, \"y\"")
                     #expect(try row.number("b") == 2)
-                    #expect(throws: SlideError.self) { try row.number("a") }
+                    #expect(throws: TableError.self) { try row.number("a") }
                 } else {
-                    let short = try #require(throws: SlideError.self) { try row.text("b") }
+                    let short = try #require(throws: TableError.self) { try row.text("b") }
                     #expect(short.message == "\(file.path) line 3: the field 'b' is missing")
                 }
             }
             #expect(rows == 2)
-            #expect(throws: SlideError.self) { try CSVTable.read(file, requiring: ["c"]) { _ in } }
+            #expect(throws: TableError.self) { try CSVTable.read(file, requiring: ["c"]) { _ in } }
         }
     }
 }

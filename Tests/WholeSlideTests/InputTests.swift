@@ -5,6 +5,7 @@ import Raster
 import Testing
 
 @testable import WholeSlide
+import Tables
 
 /// Inputs of the kinds that people really have: each is read rightly, or named in one sentence.
 struct InputTests {
@@ -51,7 +52,7 @@ struct InputTests {
         ("a,b\n1,nan\n", "PATH line 2: 'nan' in column 'b' is no number"),
     ]) func whatIsNoTableIsNamed(text: String, wanted: String) throws {
         try withFile("t.csv", text) { file in
-            let error = try #require(throws: SlideError.self) {
+            let error = try #require(throws: TableError.self) {
                 try CSVTable.read(file, requiring: ["a", "b"]) { _ = try $0.number("b") }
             }
             #expect(error.message == wanted.replacing("PATH", with: file.path))
@@ -72,7 +73,7 @@ struct InputTests {
         try TestFolders.withTemporary { folder in
             let file = folder.appendingPathComponent("t.csv")
             try #require("a,b\n1,2\n".data(using: .utf16)).write(to: file)
-            let error = try #require(throws: SlideError.self) { try CSVTable.read(file, requiring: ["a"]) { _ in } }
+            let error = try #require(throws: TableError.self) { try CSVTable.read(file, requiring: ["a"]) { _ in } }
             #expect(error.message == "\(file.path) is UTF-16: save it as UTF-8")
         }
     }

@@ -39,6 +39,8 @@ ctorch_tensor *ctorch_channels_last(const ctorch_tensor *tensor);
 ctorch_tensor *ctorch_to_device(const ctorch_tensor *tensor, int device);
 ctorch_tensor *ctorch_reshape(const ctorch_tensor *tensor, const int64_t *shape, int rank);
 ctorch_tensor *ctorch_narrow(const ctorch_tensor *tensor, int64_t dimension, int64_t start, int64_t length);
+// Sums the pixels of each group: NLHW and N·H·W numbers of groups, −1 for none, give L × groups.
+ctorch_tensor *ctorch_group_sums(const ctorch_tensor *tensor, const int32_t *numbers, int64_t groups);
 ctorch_tensor *ctorch_cat(ctorch_tensor *const *tensors, int count, int64_t dimension);
 
 // Arithmetic. `operation`: see the enums.

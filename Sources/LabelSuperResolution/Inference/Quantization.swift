@@ -55,7 +55,7 @@ extension Quantization {
     ) throws -> Quantization? {
         let folded = try FoldedUNet(network)
         guard let first = batches.first else { return nil }
-        let (height, width) = (first.layout.imageSide, first.layout.imageSide)
+        let (height, width) = (first.imageSide, first.imageSide)
         guard height % folded.architecture.gridMultiple == 0 else { return nil }
         var inputs = [SizeHistogram](repeating: SizeHistogram(), count: folded.architecture.inputChannels)
         let layers = folded.down.flatMap(\.self).count + folded.up.flatMap(\.self).count
@@ -63,7 +63,7 @@ extension Quantization {
         let plan = try UNetPlan(folded, height: height, width: width, quantization: nil)
         let size = folded.architecture.inputChannels * height * width
         func images(of batches: [BlockBatch]) -> [[Float]] {
-            batches.filter { $0.layout == first.layout }.flatMap { batch in
+            batches.filter { $0.imageSide == first.imageSide }.flatMap { batch in
                 (0..<batch.count).map { Array(batch.input[($0 * size)..<(($0 + 1) * size)]) }
             }
         }

@@ -24,13 +24,15 @@ public struct BlockLayout: Codable, Equatable, Sendable {
 
 /// Images with the coarse labels of their blocks and what is known of single pixels.
 public struct BlockBatch: Sendable {
-    public let layout: BlockLayout
+    public let shapes: BlockShapes
     public let count: Int
     public let channels: Int
     /// Network input, `NCHW`.
     public let input: [Float]
-    /// The coarse label of each block, image by image and row by row.
+    /// The coarse label of each block; of a grid image by image and row by row.
     public let blocks: [BlockLabel]
+    /// What each block weighs in the loss; empty where all weigh the same.
+    public let blockWeights: [Float]
     /// The label that something cheap, such as colour, gives each pixel, image by image; −1 where it gives none.
     public let hints: [Int8]
     /// The fine label of each pixel from masks, image by image; −1 where it is unknown. Empty where there are no masks.
@@ -41,13 +43,30 @@ public struct BlockBatch: Sendable {
     /// empty where nothing does.
     public let evidence: [Float]
 
+    /// The side of an image in pixels.
+    public var imageSide: Int { shapes.imageSide }
+
+    /// A batch with a grid of blocks in each image.
+    ///
     /// - Parameter hints: nil where there are none.
     public init(
         layout: BlockLayout, channels: Int, input: [Float], blocks: [BlockLabel], hints: [Int8]? = nil,
         fineLabels: [Int8] = [], teacherInput: [Float] = [], evidence: [Float] = []
     ) {
-        count = blocks.count / layout.blocksPerImage
-        let pixels = layout.imageSide * layout.imageSide
+        self.init(
+            shapes: .grid(layout), channels: channels, input: input, blocks: blocks, hints: hints,
+            fineLabels: fineLabels, teacherInput: teacherInput, evidence: evidence)
+    }
+
+    /// - Parameter hints: nil where there are none.
+    public init(
+        shapes: BlockShapes, channels: Int, input: [Float], blocks: [BlockLabel], blockWeights: [Float] = [],
+        hints: [Int8]? = nil, fineLabels: [Int8] = [], teacherInput: [Float] = [], evidence: [Float] = []
+    ) {
+        precondition(blockWeights.isEmpty || blockWeights.count == blocks.count, "each block has a weight")
+        self.blockWeights = blockWeights
+        count = shapes.imageCount(blocks: blocks.count)
+        let pixels = shapes.imageSide * shapes.imageSide
         precondition(input.count == count * channels * pixels, "the input must be count × channels × side × side")
         let hints = hints ?? [Int8](repeating: -1, count: count * pixels)
         precondition(hints.count == count * pixels, "there is one hint a pixel")
@@ -56,7 +75,7 @@ public struct BlockBatch: Sendable {
         precondition(evidence.isEmpty || evidence.count == count * pixels, "there is one piece of evidence a pixel")
         self.teacherInput = teacherInput
         self.evidence = evidence
-        self.layout = layout
+        self.shapes = shapes
         self.channels = channels
         self.input = input
         self.blocks = blocks

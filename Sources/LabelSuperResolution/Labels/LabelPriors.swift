@@ -49,7 +49,7 @@ public struct LabelPriors: Codable, Equatable, Sendable {
                 throw MethodError(
                     .priors, "\(name): the means of class \(index) are no fractions that sum to 1: \(row)")
             }
-            guard deviations[index].allSatisfy({ $0.isFinite && $0 > 0 && $0 <= 1 }) else {
+            guard deviations[index].allSatisfy({ $0.isFinite && $0 >= 0 && $0 <= 1 }) else {
                 throw MethodError(
                     .priors, "\(name): the deviations of class \(index) are not in 0 … 1: \(deviations[index])")
             }

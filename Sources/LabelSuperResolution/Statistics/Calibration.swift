@@ -73,23 +73,18 @@ public struct BlockHistograms: Sendable {
         let last = priors.labels.count - 1
         var blocks: [Block] = []
         for batch in batches {
-            let layout = batch.layout
-            let (side, n) = (layout.imageSide, layout.blocksPerSide)
+            let side = batch.imageSide
             let logOdds = try network.logOdds(
                 ImageBatch(
                     count: batch.count, channels: batch.channels, height: side, width: side, values: batch.input))
             let (most, steps) = (BlockHistograms.most, BlockHistograms.steps)
             for (index, label) in batch.blocks.enumerated() {
                 guard let expectation = try priors.expectation(of: label) else { continue }
-                let (image, block) = (index / layout.blocksPerImage, index % layout.blocksPerImage)
-                let (left, top) = (
-                    layout.margin + block % n * layout.blockSide, layout.margin + block / n * layout.blockSide
-                )
                 var shares = [Float](repeating: 0, count: BlockHistograms.count)
-                let one = 1 / Float(layout.blockSide * layout.blockSide)
-                for y in top..<(top + layout.blockSide) {
-                    for x in left..<(left + layout.blockSide) {
-                        let value = max(-most, min(most, logOdds[(image * side + y) * side + x]))
+                let one = 1 / Float(max(1, batch.shapes.size(of: index)))
+                for run in batch.shapes.runs(of: index) {
+                    for place in run {
+                        let value = max(-most, min(most, logOdds[place]))
                         shares[Int(((value + most) * steps).rounded())] += one
                     }
                 }

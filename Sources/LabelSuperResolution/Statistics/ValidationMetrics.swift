@@ -5,7 +5,7 @@ internal import Torch
 /// How well a network's label counts agree with the coarse labels of held-out blocks.
 ///
 /// All are means with equal weight to each coarse class that occurs; blocks with an expectation of their own count as one class
-/// together. Only coarse labels enter.
+/// together. Of two labels the last is looked at, of more all alike. Only coarse labels enter.
 public struct ValidationMetrics: Codable, Equatable, Sendable {
     /// Correlation of μ and η; negative where labels are flipped (paper Fig. 7).
     public var correlation: Double
@@ -20,29 +20,32 @@ public struct ValidationMetrics: Codable, Equatable, Sendable {
     public static func measure(
         _ network: any SegmentationNetwork, batches: [BlockBatch], priors: LabelPriors
     ) throws -> ValidationMetrics? {
-        let last = priors.labels.count - 1
+        let looked = priors.labels.count == 2 ? [1] : Array(priors.labels.indices)
         var blocks: [Block] = []
         for batch in batches {
-            let side = batch.layout.imageSide
-            let logOdds = try network.logOdds(
+            let side = batch.imageSide
+            let scores = try network.scores(
                 ImageBatch(
                     count: batch.count, channels: batch.channels, height: side, width: side, values: batch.input))
-            for (index, label) in batch.blocks.enumerated() {
-                guard let expectation = try priors.expectation(of: label) else { continue }
-                blocks.append(
-                    Block(
-                        logOdds, index: index, layout: batch.layout, coarseClass: label.coarseClass,
-                        expectation: expectation))
+            for sought in looked {
+                let probabilities = scores.probabilities(of: sought)
+                for (index, label) in batch.blocks.enumerated() {
+                    guard let expectation = try priors.expectation(of: label) else { continue }
+                    blocks.append(
+                        Block(
+                            probabilities, index: index, shapes: batch.shapes, coarseClass: label.coarseClass,
+                            expected: expectation.means[sought], deviation: expectation.deviations[sought]))
+                }
             }
         }
         guard !blocks.isEmpty else { return nil }
         let frequency = Dictionary(blocks.map { ($0.coarseClass, 1.0) }, uniquingKeysWith: +)
         let weights = blocks.map { 1 / (frequency[$0.coarseClass, default: 1] * Double(frequency.count)) }
         func mean(_ values: [Double]) -> Double { zip(values, weights).reduce(0) { $0 + $1.0 * $1.1 } }
-        let expected = blocks.map { $0.expectation.means[last] }
+        let expected = blocks.map(\.expected)
         let found = blocks.map(\.mean)
         let mismatches = blocks.indices.map { i in
-            let rho = blocks[i].expectation.deviations[last]
+            let rho = blocks[i].deviation
             return (found[i] - expected[i]) * (found[i] - expected[i])
                 / (blocks[i].variance / Double(blocks[i].pixels) + rho * rho)
         }
@@ -56,29 +59,28 @@ public struct ValidationMetrics: Codable, Equatable, Sendable {
     private struct Block {
         /// nil for a block with an expectation of its own.
         let coarseClass: Int?
-        let expectation: BlockExpectation
+        let expected: Double
+        let deviation: Double
         let pixels: Int
         let mean: Double
         let variance: Double
 
         init(
-            _ logOdds: [Float], index: Int, layout: BlockLayout, coarseClass: Int?, expectation: BlockExpectation
+            _ probabilities: [Float], index: Int, shapes: BlockShapes, coarseClass: Int?, expected: Double,
+            deviation: Double
         ) {
             self.coarseClass = coarseClass
-            self.expectation = expectation
-            let (n, side, imageSide) = (layout.blocksPerSide, layout.blockSide, layout.imageSide)
-            let (image, block) = (index / layout.blocksPerImage, index % layout.blocksPerImage)
-            let left = layout.margin + block % n * side
-            let top = layout.margin + block / n * side
+            self.expected = expected
+            self.deviation = deviation
             var (sum, square) = (0.0, 0.0)
-            for y in top..<(top + side) {
-                for x in left..<(left + side) {
-                    let p = 1 / (1 + exp(-logOdds[(image * imageSide + y) * imageSide + x]))
+            for run in shapes.runs(of: index) {
+                for place in run {
+                    let p = probabilities[place]
                     sum += Double(p)
                     square += Double(p * p)
                 }
             }
-            pixels = side * side
+            pixels = max(1, shapes.size(of: index))
             mean = sum / Double(pixels)
             variance = (sum - square) / Double(pixels)
         }
@@ -97,7 +99,7 @@ extension BlockBatch {
     }
 
     private func tensor(of values: [Float], device: Device) throws(TorchError) -> Tensor {
-        try Tensor.from(values, shape: [count, channels, layout.imageSide, layout.imageSide], device: device)
+        try Tensor.from(values, shape: [count, channels, imageSide, imageSide], device: device)
             .channelsLast()
     }
 }

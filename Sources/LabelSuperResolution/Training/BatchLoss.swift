@@ -29,7 +29,9 @@ struct BatchLoss {
         let blocks = try batch.blocks.map { try priors.expectation(of: $0) }
         let nothing = try Tensor.full(0, shape: [], device: device)
         coarse =
-            try criterion?.loss(logProbabilities, blocks: blocks, layout: batch.layout, round: round, device: device)
+            try criterion?.loss(
+                logProbabilities, blocks: blocks, weights: batch.blockWeights, shapes: batch.shapes, round: round,
+                device: device)
             ?? nothing
         hints =
             try criterion == nil
@@ -41,7 +43,8 @@ struct BatchLoss {
         case .networks(_, _, let unknownWeight):
             guard let found else { throw MethodError(.training, "there is no network to learn from") }
             taught = try PixelTargets.rescaled(
-                found, blocks: blocks, unknownWeight: unknownWeight ?? 0, layout: batch.layout, device: device
+                found, blocks: blocks, weights: batch.blockWeights, unknownWeight: unknownWeight ?? 0,
+                shapes: batch.shapes, device: device
             ).crossEntropy(logProbabilities)
         }
         total =

@@ -88,39 +88,45 @@ public enum Criterion: Codable, Equatable, Sendable {
     ///
     /// - Parameters:
     ///   - logProbabilities: log-softmax of the network, `NLHW`.
-    ///   - blocks: what each block leads to expect, image by image and row by row; nil where that is unknown.
+    ///   - blocks: what each block leads to expect, in the order of the shapes; nil where that is unknown.
+    ///   - weights: of the blocks; empty where all weigh the same. The implicit posteriors, whose loss is one of the whole batch, take
+    ///     none.
     ///   - round: for expectation maximisation after its start, the log-softmax of the last round's network.
     public func loss(
-        _ logProbabilities: Tensor, blocks: [BlockExpectation?], layout: BlockLayout, round: Tensor? = nil,
-        device: Device
+        _ logProbabilities: Tensor, blocks: [BlockExpectation?], weights: [Float] = [], shapes: BlockShapes,
+        round: Tensor? = nil, device: Device
     ) throws -> Tensor {
         switch self {
         case .statisticsMatching(let matching):
-            return try matching(logProbabilities, blocks: blocks, layout: layout, device: device)
+            return try matching(logProbabilities, blocks: blocks, weights: weights, shapes: shapes, device: device)
         case .expectationMaximization(let matching):
             guard let round else {
-                return try matching(logProbabilities, blocks: blocks, layout: layout, device: device)
+                return try matching(logProbabilities, blocks: blocks, weights: weights, shapes: shapes, device: device)
             }
-            return try PixelTargets.rescaled(round, blocks: blocks, layout: layout, device: device)
-                .crossEntropy(logProbabilities)
+            return try PixelTargets.rescaled(
+                round, blocks: blocks, weights: weights, shapes: shapes, device: device
+            )
+            .crossEntropy(logProbabilities)
         case .softNaive, .hardNaive:
             let rows = blocks.map { $0.map { self == .softNaive ? $0.means : Criterion.oneHot($0.means) } }
-            return try PixelTargets(rows, labels: logProbabilities.shape[1], layout: layout, device: device)
-                .crossEntropy(logProbabilities)
+            return try PixelTargets(
+                rows, labels: logProbabilities.shape[1], weights: weights, shapes: shapes, device: device
+            )
+            .crossEntropy(logProbabilities)
         case .implicitPosteriorQR(let blur), .implicitPosteriorRQ(let blur):
             let belief = try PixelTargets(
-                blocks.map { $0?.means }, labels: logProbabilities.shape[1], layout: layout, blur: blur, device: device)
+                blocks.map { $0?.means }, labels: logProbabilities.shape[1], shapes: shapes, blur: blur, device: device)
             if case .implicitPosteriorQR = self { return try ImplicitPosterior.qr(logProbabilities, belief: belief) }
             return try ImplicitPosterior.rq(logProbabilities, belief: belief)
         case .divergence, .squaredError, .absoluteError, .interval:
-            let counts = try LabelCounts(logProbabilities: logProbabilities, layout: layout)
+            let counts = try LabelCounts(logProbabilities: logProbabilities, shapes: shapes, device: device)
             let shape = counts.means.shape
-            let targets = try BlockTargets(blocks, shape: shape, device: device)
-            guard targets.knownBlocks > 0 else { return try (counts.means * 0).sum() }
+            let targets = try BlockTargets(blocks, weights: weights, shape: shape, device: device)
+            guard targets.total > 0 else { return try (counts.means * 0).sum() }
             // With two labels both terms are equal, and are counted once.
             let share = shape[1] == 2 ? 0.5 : 1
             let terms = try blockTerms(counts, targets: targets, device: device)
-            return try (terms * targets.weights).sum() * (share / Double(targets.knownBlocks))
+            return try (terms * targets.weights).sum() * (share / targets.total)
         }
     }
 
@@ -136,12 +142,15 @@ public enum Criterion: Codable, Equatable, Sendable {
             let excess = try (difference.absolute() - allowed).relu()
             return try excess * excess
         case .divergence(let epsilon):
-            let pixels = Double(counts.blockPixels)
             // log(ρ/σ) = ½ (log ρ² − log σ²)
             let ratio =
-                try (targets.variances.logarithm() - (counts.pixelVariances + epsilon).logarithm() + log(pixels))
+                try
+                (targets.variances.logarithm() - (counts.pixelVariances + epsilon).logarithm()
+                + counts.perBlock { log($0) })
                 * 0.5
-            let spread = try (counts.pixelVariances * (1 / pixels) + difference * difference) / targets.variances * 0.5
+            let spread =
+                try (counts.pixelVariances * counts.perBlock { 1 / $0 } + difference * difference) / targets.variances
+                * 0.5
             return try ratio + spread - 0.5
         default: throw MethodError(.training, "criterion \(name) is no sum over blocks")
         }

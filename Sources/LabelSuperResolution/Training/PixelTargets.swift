@@ -5,7 +5,7 @@ internal import Torch
 struct PixelTargets {
     /// `NLHW` like the network's output; zero where nothing is known.
     let probabilities: Tensor
-    /// 1 for pixels of known blocks, else 0; `N1HW`.
+    /// The block's weight, 1 where none is given, for pixels of known blocks, else 0; `N1HW`.
     let weights: Tensor
     /// The sum of the weights.
     let knownPixels: Double
@@ -16,33 +16,39 @@ struct PixelTargets {
     /// Each pixel gets the row of its block.
     ///
     /// - Parameters:
-    ///   - rows: a distribution over the labels for each block, image by image and row by row; nil where it is unknown.
+    ///   - rows: a distribution over the labels for each block; nil where it is unknown.
     ///   - blur: standard deviation in pixels by which the rows run into each other, and below which no probability is
     ///     under ``leastProbability``; nil for the rows as they are.
-    init(_ rows: [[Double]?], labels: Int, layout: BlockLayout, blur: Double? = nil, device: Device) throws {
-        let (side, n) = (layout.imageSide, layout.blocksPerSide)
-        let images = rows.count / layout.blocksPerImage
+    init(
+        _ rows: [[Double]?], labels: Int, weights blockWeights: [Float] = [], shapes: BlockShapes, blur: Double? = nil,
+        device: Device
+    ) throws {
+        let side = shapes.imageSide
+        let images = shapes.imageCount(blocks: rows.count)
         let pixels = side * side
         var values = [Float](repeating: 0, count: images * labels * pixels)
         var known = [Float](repeating: 0, count: images * pixels)
         for (index, row) in rows.enumerated() {
             guard let row else { continue }
-            let (image, block) = (index / layout.blocksPerImage, index % layout.blocksPerImage)
-            let top = layout.margin + block / n * layout.blockSide
-            let left = layout.margin + block % n * layout.blockSide
-            for y in top..<(top + layout.blockSide) {
-                for x in left..<(left + layout.blockSide) {
-                    known[image * pixels + y * side + x] = 1
-                    for label in 0..<labels {
-                        values[(image * labels + label) * pixels + y * side + x] = Float(row[label])
-                    }
+            for run in shapes.runs(of: index) {
+                let image = run.lowerBound / pixels
+                for place in run { known[place] = blockWeights.isEmpty ? 1 : blockWeights[index] }
+                for label in 0..<labels {
+                    let shift = (image * labels + label - image) * pixels
+                    for place in run { values[place + shift] = Float(row[label]) }
                 }
             }
         }
-        if let blur { PixelTargets.blur(&values, known: known, rows: rows, labels: labels, layout: layout, by: blur) }
+        if let blur {
+            switch shapes {
+            case .grid(let layout):
+                PixelTargets.blur(&values, known: known, rows: rows, labels: labels, layout: layout, by: blur)
+            case .sets: PixelTargets.blur(&values, known: known, labels: labels, side: side, by: blur)
+            }
+        }
         probabilities = try Tensor.from(values, shape: [images, labels, side, side], device: device)
         weights = try Tensor.from(known, shape: [images, 1, side, side], device: device)
-        knownPixels = known.reduce(0) { $0 + ($1 > 0 ? 1 : 0) }
+        knownPixels = known.reduce(0) { $0 + Double($1) }
     }
 
     /// Blurs what is constant in each block: a pixel's weight of a block is the Gaussian's mass over it, unknown blocks left out.
@@ -82,6 +88,43 @@ struct PixelTargets {
         }
     }
 
+    /// The same for blocks of any shape: a Gaussian over known pixels alone, cut off at three standard deviations.
+    private static func blur(
+        _ values: inout [Float], known: [Float], labels: Int, side: Int, by sigma: Double
+    ) {
+        let reach = min(side - 1, Int((3 * sigma).rounded(.up)))
+        let kernel = (0...reach).map { Float(exp(-Double($0 * $0) / (2 * max(sigma * sigma, 1e-12)))) }
+        let pixels = side * side
+        func smooth(_ plane: [Float]) -> [Float] {
+            func pass(_ source: [Float], step: Int, across: Int) -> [Float] {
+                var result = [Float](repeating: 0, count: pixels)
+                for line in 0..<side {
+                    for i in 0..<side {
+                        var sum: Float = 0
+                        for j in max(0, i - reach)...min(side - 1, i + reach) {
+                            sum += kernel[abs(i - j)] * source[line * across + j * step]
+                        }
+                        result[line * across + i * step] = sum
+                    }
+                }
+                return result
+            }
+            return pass(pass(plane, step: 1, across: side), step: side, across: 1)
+        }
+        let floor = Float(leastProbability)
+        for image in 0..<(known.count / pixels) {
+            let mask = Array(known[(image * pixels)..<((image + 1) * pixels)])
+            let mass = smooth(mask)
+            for label in 0..<labels {
+                let start = (image * labels + label) * pixels
+                let sums = smooth(Array(values[start..<(start + pixels)]))
+                for i in 0..<pixels where mask[i] > 0 {
+                    values[start + i] = floor + (1 - Float(labels) * floor) * sums[i] / max(mass[i], 1e-12)
+                }
+            }
+        }
+    }
+
     private init(probabilities: Tensor, weights: Tensor, knownPixels: Double) {
         self.probabilities = probabilities
         self.weights = weights
@@ -93,40 +136,42 @@ struct PixelTargets {
     ///
     /// - Parameter unknownWeight: the weight of pixels of blocks of which nothing is known; their targets are p itself.
     static func rescaled(
-        _ logProbabilities: Tensor, blocks: [BlockExpectation?], unknownWeight: Double = 0, layout: BlockLayout,
+        _ logProbabilities: Tensor, blocks: [BlockExpectation?], weights blockWeights: [Float] = [],
+        unknownWeight: Double = 0, shapes: BlockShapes,
         device: Device
     ) throws -> PixelTargets {
         let prior = try PixelTargets(
-            blocks.map { $0?.means }, labels: logProbabilities.shape[1], layout: layout, device: device)
+            blocks.map { $0?.means }, labels: logProbabilities.shape[1], weights: blockWeights, shapes: shapes,
+            device: device)
         let fixed = try logProbabilities.detached()
         let shape = fixed.shape
-        let counts = try LabelCounts(logProbabilities: fixed, layout: layout)
+        let counts = try LabelCounts(logProbabilities: fixed, shapes: shapes, device: device)
         // μ of each pixel's own block, laid out like the prior.
         let means = try counts.means.values()
-        let (side, n, labels) = (layout.imageSide, layout.blocksPerSide, shape[1])
+        let (labels, pixels) = (shape[1], shape[2] * shape[3])
+        let perImage = blocks.count / counts.means.shape[0]
         var divisor = [Float](repeating: 1, count: fixed.count)
-        for image in 0..<shape[0] {
+        for block in blocks.indices {
+            let (group, own) = (block / max(1, perImage), block % max(1, perImage))
+            let runs = shapes.runs(of: block)
             for label in 0..<labels {
-                for block in 0..<layout.blocksPerImage {
-                    let mean = max(means[(image * labels + label) * layout.blocksPerImage + block], 1e-4)
-                    let top = layout.margin + block / n * layout.blockSide
-                    let left = layout.margin + block % n * layout.blockSide
-                    for y in top..<(top + layout.blockSide) {
-                        let start = ((image * labels + label) * side + y) * side + left
-                        for i in start..<(start + layout.blockSide) { divisor[i] = mean }
-                    }
+                let mean = max(means[(group * labels + label) * perImage + own], 1e-4)
+                for run in runs {
+                    let image = run.lowerBound / pixels
+                    let shift = (image * labels + label - image) * pixels
+                    for place in run { divisor[place + shift] = mean }
                 }
             }
         }
         let raw = try fixed.exponential() * prior.probabilities / Tensor.from(divisor, shape: shape, device: device)
         let total = try raw.sum(1).reshaped([shape[0], 1, shape[2], shape[3]]) + 1e-12
-        let targets = try raw / total * prior.weights
+        let targets = try raw / total
         guard unknownWeight > 0, blocks.contains(where: { $0 == nil }) else {
             return PixelTargets(probabilities: targets, weights: prior.weights, knownPixels: prior.knownPixels)
         }
         let even = [Double](repeating: 1 / Double(labels), count: labels)
         let unknown = try PixelTargets(
-            blocks.map { $0 == nil ? even : nil }, labels: labels, layout: layout, device: device)
+            blocks.map { $0 == nil ? even : nil }, labels: labels, shapes: shapes, device: device)
         return PixelTargets(
             probabilities: try targets + fixed.exponential() * unknown.weights,
             weights: try prior.weights + unknown.weights * unknownWeight,

@@ -30,26 +30,26 @@ public struct StatisticsMatching: Codable, Equatable, Sendable {
 
     /// The loss of a batch, a scalar; unknown blocks are skipped.
     public func callAsFunction(
-        _ logProbabilities: Tensor, blocks: [BlockExpectation?], layout: BlockLayout, device: Device
+        _ logProbabilities: Tensor, blocks: [BlockExpectation?], weights: [Float] = [], shapes: BlockShapes,
+        device: Device
     ) throws -> Tensor {
-        let counts = try LabelCounts(logProbabilities: logProbabilities, layout: layout)
+        let counts = try LabelCounts(logProbabilities: logProbabilities, shapes: shapes, device: device)
         let shape = counts.means.shape
-        let targets = try BlockTargets(blocks, shape: shape, device: device)
-        guard targets.knownBlocks > 0 else {
+        let targets = try BlockTargets(blocks, weights: weights, shape: shape, device: device)
+        guard targets.total > 0 else {
             return try (counts.means * 0).sum()
         }
-        let blockPixels = Double(counts.blockPixels)
         let difference = try counts.means - targets.means
-        let spread = try counts.pixelVariances * (clusterPixels / blockPixels) + targets.variances
+        let spread = try counts.pixelVariances * counts.perBlock { clusterPixels / $0 } + targets.variances
         let match = try difference * difference / spread
-        let logarithm = try (counts.pixelVariances + epsilon).logarithm() + log(2 * .pi / blockPixels)
+        let logarithm = try (counts.pixelVariances + epsilon).logarithm() + counts.perBlock { log(2 * .pi / $0) }
         let terms = try (match + logarithm * logWeight) * targets.weights
         let share = shape[1] == 2 ? 0.25 : 0.5
-        let loss = try terms.sum() * (share / Double(targets.knownBlocks))
+        let loss = try terms.sum() * (share / targets.total)
         guard let varianceWeight, varianceWeight != 0 else { return loss }
         let ratio =
             try (difference * difference / targets.variances * targets.weights).sum()
-            * (1 / Double(shape[1] * targets.knownBlocks))
+            * (1 / (Double(shape[1]) * targets.total))
         // The constant keeps the logarithm finite where a batch fits to the last digit.
         let ratioLogarithm = try (ratio + 1e-3).logarithm()
         return try loss + ratioLogarithm * ratioLogarithm * varianceWeight
@@ -60,14 +60,16 @@ public struct StatisticsMatching: Codable, Equatable, Sendable {
 struct BlockTargets {
     let means: Tensor
     let variances: Tensor
-    /// 1 where the block is known, else 0.
+    /// The block's weight, 1 where none is given; 0 where it is unknown.
     let weights: Tensor
-    let knownBlocks: Int
+    /// The sum of the known blocks' weights.
+    let total: Double
 
     /// - Parameters:
     ///   - expectations: of each block, image by image and row by row.
+    ///   - own: the blocks' weights; empty for 1.
     ///   - shape: images × labels × rows × columns.
-    init(_ expectations: [BlockExpectation?], shape: [Int], device: Device) throws {
+    init(_ expectations: [BlockExpectation?], weights own: [Float] = [], shape: [Int], device: Device) throws {
         let (labels, blocks) = (shape[1], shape[2] * shape[3])
         guard expectations.count == shape[0] * blocks,
             expectations.allSatisfy({ $0.map { $0.means.count == labels } ?? true })
@@ -86,12 +88,14 @@ struct BlockTargets {
                 let i = (image * labels + label) * blocks + block
                 means[i] = Float(expectation.means[label])
                 variances[i] = Float(expectation.deviations[label] * expectation.deviations[label])
-                weights[i] = 1
+                weights[i] = own.isEmpty ? 1 : own[index]
             }
         }
         self.means = try Tensor.from(means, shape: shape, device: device)
         self.variances = try Tensor.from(variances, shape: shape, device: device)
         self.weights = try Tensor.from(weights, shape: shape, device: device)
-        knownBlocks = expectations.reduce(0) { $0 + ($1 == nil ? 0 : 1) }
+        total = expectations.indices.reduce(0) {
+            expectations[$1] == nil ? $0 : $0 + (own.isEmpty ? 1 : Double(own[$1]))
+        }
     }
 }

@@ -3,6 +3,7 @@ internal import Failures
 public import Foundation
 public import ResultStore
 internal import WholeSlide
+internal import Tables
 
 /// Found cells against true ones: each true cell is matched with at most one found cell, nearest pairs first.
 public struct CellEvaluation: Sendable {

@@ -6,6 +6,7 @@ internal import Raster
 internal import ResultStore
 internal import TiledPrediction
 internal import WholeSlide
+internal import Tables
 
 // MARK: Pictures
 

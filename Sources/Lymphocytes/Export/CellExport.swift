@@ -4,6 +4,7 @@ public import Foundation
 internal import LabelSuperResolution
 internal import Raster
 public import ResultStore
+internal import Tables
 
 /// Writes the cells of a run in the formats that others read (docs/exports.md): cell by cell, so that memory does not grow with
 /// their number, under a temporary name until the file is whole.

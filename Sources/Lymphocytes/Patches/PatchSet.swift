@@ -3,6 +3,7 @@ internal import Failures
 public import Foundation
 package import Raster
 internal import WholeSlide
+internal import Tables
 
 /// A patch classification set: small images around a nucleus, labelled as lymphocyte or not.
 public struct PatchSet: Sendable {

@@ -6,6 +6,7 @@ public import Foundation
 internal import LabelSuperResolution
 internal import Raster
 internal import WholeSlide
+internal import Tables
 
 /// Sheets of sampled regions of each coarse class, on which lymphocytes are counted by eye, with a table to fill in.
 public struct ContactSheets: Sendable {

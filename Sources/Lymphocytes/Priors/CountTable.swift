@@ -4,6 +4,7 @@ public import Foundation
 public import LabelSuperResolution
 public import ResultStore
 internal import WholeSlide
+internal import Tables
 
 /// The counts of lymphocytes in sampled regions: `class,slide,x,y,lymphocytes`.
 public enum CountTable {

@@ -3,6 +3,7 @@ internal import Failures
 public import Foundation
 public import LabelSuperResolution
 internal import WholeSlide
+internal import Tables
 
 /// Descriptions of the coarse classes: `class,low,high`, the shares of lymphocyte pixels between which a region of the
 /// class is said to lie.

@@ -4,6 +4,7 @@ public import Foundation
 internal import Raster
 public import ResultStore
 internal import WholeSlide
+internal import Tables
 
 /// Tables of counted squares: `slide,x,y,lymphocytes[,side_um,reader]`, or the squares that were counted on the service's page.
 public enum SquareTable {

@@ -3,6 +3,7 @@ internal import Foundation
 internal import Lymphocytes
 internal import Raster
 internal import WholeSlide
+internal import Tables
 
 /// A copy of slides and patches as a scanner and a laboratory of another kind would show them: haematoxylin and eosin by known factors.
 struct OtherScanner {

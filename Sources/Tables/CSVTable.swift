@@ -21,29 +21,29 @@ public struct CSVTable {
 
         public func has(_ column: String) -> Bool { header.index[column] != nil }
 
-        private func field(_ column: String) throws(SlideError) -> ArraySlice<UInt8> {
+        private func field(_ column: String) throws(TableError) -> ArraySlice<UInt8> {
             guard let index = header.index[column] else {
-                throw SlideError(.table, "\(header.path) has no column '\(column)'")
+                throw TableError(.malformed, "\(header.path) has no column '\(column)'")
             }
             guard index < ends.count else {
-                throw SlideError(.table, "\(header.path) line \(line): the field '\(column)' is missing")
+                throw TableError(.malformed, "\(header.path) line \(line): the field '\(column)' is missing")
             }
             return bytes[(index == 0 ? 0 : ends[index - 1])..<ends[index]]
         }
 
         /// The text in a column.
         ///
-        /// - Throws: ``SlideError`` with file and line where the row is too short or the column missing.
-        public func text(_ column: String) throws(SlideError) -> String {
+        /// - Throws: ``TableError`` with file and line where the row is too short or the column missing.
+        public func text(_ column: String) throws(TableError) -> String {
             String(decoding: try field(column), as: UTF8.self)
         }
 
         /// The finite number in a column.
-        public func number(_ column: String) throws(SlideError) -> Double {
+        public func number(_ column: String) throws(TableError) -> Double {
             let field = try field(column)
             guard let value = NumberScanner.number(bytes, field.indices, decimalComma: header.hasDecimalCommas) else {
-                throw SlideError(
-                    .table,
+                throw TableError(
+                    .malformed,
                     "\(header.path) line \(line): '\(String(decoding: field.prefix(60), as: UTF8.self))' in column "
                         + "'\(column)' is no number")
             }
@@ -51,7 +51,7 @@ public struct CSVTable {
         }
 
         /// Whether nothing but blanks is in a column.
-        public func isBlank(_ column: String) throws(SlideError) -> Bool {
+        public func isBlank(_ column: String) throws(TableError) -> Bool {
             try field(column).allSatisfy { $0 == 0x20 || $0 == 0x09 }
         }
     }
@@ -62,19 +62,19 @@ public struct CSVTable {
         let index: [String: Int]
         let hasDecimalCommas: Bool
 
-        init(path: String, columns: [String], needed: [String], separator: UInt8) throws(SlideError) {
+        init(path: String, columns: [String], needed: [String], separator: UInt8) throws(TableError) {
             self.path = path
             self.columns = columns
             hasDecimalCommas = separator == UInt8(ascii: ";")
             let missing = needed.filter { !columns.contains($0) }
             guard missing.isEmpty else {
-                throw SlideError(
-                    .table,
+                throw TableError(
+                    .malformed,
                     "\(path) has no column '\(missing.joined(separator: "', '"))' (it has: \(columns.prefix(20).joined(separator: ", ")))"
                 )
             }
             if let twice = needed.first(where: { name in columns.count { $0 == name } > 1 }) {
-                throw SlideError(.table, "\(path) has two columns '\(twice)': which one counts?")
+                throw TableError(.malformed, "\(path) has two columns '\(twice)': which one counts?")
             }
             index = Dictionary(columns.enumerated().map { ($1, $0) }, uniquingKeysWith: { first, _ in first })
         }
@@ -85,28 +85,16 @@ public struct CSVTable {
     /// - Parameters:
     ///   - needed: columns that it must have.
     ///   - row: gets the rows in their order.
-    /// - Throws: ``SlideError`` with the file, and where there is one the line, for what is no such table; and what `row`
+    /// - Throws: ``TableError`` with the file, and where there is one the line, for what is no such table; and what `row`
     ///   throws.
     public static func read(_ url: URL, requiring needed: [String], row: (Row) throws -> Void) throws {
         var parser = Parser(path: url.path, needed: needed)
-        var failure: (any Error)?
-        do throws(SlideError) {
-            try TextFile.forEachChunk(url) { chunk throws(SlideError) in
-                do {
-                    try parser.take(chunk, row: row)
-                } catch {
-                    failure = error
-                    throw SlideError(.table, "")
-                }
-            }
-        } catch {
-            throw failure ?? error
-        }
+        try TextFile.forEachChunk(url) { try parser.take($0, row: row) }
         try parser.finish(row: row)
     }
 
     /// Names of the columns of a table, without its rows.
-    static func columns(inFirstLine line: ArraySlice<UInt8>) -> [String] {
+    public static func columns(inFirstLine line: ArraySlice<UInt8>) -> [String] {
         let separator = Parser.separator(of: line)
         return line.split(separator: separator, omittingEmptySubsequences: false).map {
             String(decoding: $0, as: UTF8.self).trimmingCharacters(in: CharacterSet(charactersIn: " \t\r\n\""))
@@ -185,26 +173,26 @@ private struct Parser {
             } else {
                 guard state != .afterQuote else {
                     if byte == 0x20 { continue }
-                    throw SlideError(.table, "\(path) line \(line): text follows a closing quote")
+                    throw TableError(.malformed, "\(path) line \(line): text follows a closing quote")
                 }
                 state = .plain
                 bytes.append(byte)
             }
             endedWithReturn = false
             if bytes.count > TextFile.mostLineBytes || ends.count > TextFile.mostLineBytes {
-                throw SlideError(
-                    .table, "\(path) line \(recordLine): the row is longer than 1 MiB, or a quote is missing")
+                throw TableError(
+                    .malformed, "\(path) line \(recordLine): the row is longer than 1 MiB, or a quote is missing")
             }
         }
     }
 
     mutating func finish(row: (CSVTable.Row) throws -> Void) throws {
         guard state != .quoted else {
-            throw SlideError(.table, "\(path) line \(recordLine): a quote is opened and not closed")
+            throw TableError(.malformed, "\(path) line \(recordLine): a quote is opened and not closed")
         }
         if !bytes.isEmpty || !ends.isEmpty { try endRecord(row: row) }
         guard header != nil else {
-            throw SlideError(.table, "\(path) is empty: a table begins with the names of its columns")
+            throw TableError(.malformed, "\(path) is empty: a table begins with the names of its columns")
         }
     }
 
@@ -229,8 +217,8 @@ private struct Parser {
         // Spreadsheets end rows with separators of empty columns; more fields that say something are a shifted row.
         if ends.count > header.columns.count {
             guard bytes[ends[header.columns.count - 1]...].allSatisfy({ $0 == 0x20 || $0 == 0x09 }) else {
-                throw SlideError(
-                    .table,
+                throw TableError(
+                    .malformed,
                     "\(path) line \(recordLine) has \(ends.count) fields, the header \(header.columns.count): quote what "
                         + "holds a separator")
             }

@@ -1,9 +1,9 @@
 internal import Foundation
 
-/// Reads blank-separated numbers from bytes without making strings: heatmaps have 10⁵ to 10⁶ lines.
-enum NumberScanner {
+/// Reads blank-separated numbers from bytes without making strings: files may have a million lines.
+public enum NumberScanner {
     /// Reads up to `fields.count` numbers, and returns how many there were, or nil where something is no number.
-    static func scan(_ bytes: [UInt8], _ range: Range<Int>, into fields: inout [Double]) -> Int? {
+    public static func scan(_ bytes: [UInt8], _ range: Range<Int>, into fields: inout [Double]) -> Int? {
         var count = 0
         var position = range.lowerBound
         while position < range.upperBound {
@@ -23,7 +23,7 @@ enum NumberScanner {
     }
 
     /// Whether a line is a header: words, of which none is a number.
-    static func hasOnlyWords(_ bytes: [UInt8], _ range: Range<Int>) -> Bool {
+    public static func hasOnlyWords(_ bytes: [UInt8], _ range: Range<Int>) -> Bool {
         let words = bytes[range].split { $0 <= 0x20 }
         return !words.isEmpty
             && words.allSatisfy { word in

@@ -1,0 +1,97 @@
+internal import Charts
+public import Foundation
+public import GeoRaster
+internal import Raster
+
+/// A picture of a map beside what it was made from: image, coarse classes, map and, where there is one, the truth.
+public struct MapPicture {
+    private let labels: LandClasses
+    private let coarseClasses: LandClasses
+    /// Pixels that are shown of a side, from the middle of the raster.
+    private static let mostPixels = 512
+
+    public init(labels: LandClasses, coarse: LandClasses = .nlcd) {
+        self.labels = labels
+        coarseClasses = coarse
+    }
+
+    /// Writes the picture as PNG.
+    ///
+    /// - Parameters:
+    ///   - image: its first three bands are shown as red, green and blue.
+    ///   - truth: nil for none.
+    /// - Throws: where a raster cannot be read, or the picture not be written.
+    public func write(
+        image: GeoRaster?, coarse: GeoRaster?, map: GeoRaster, truth: GeoRaster?, to url: URL
+    ) throws {
+        let (width, height) = (min(MapPicture.mostPixels, map.width), min(MapPicture.mostPixels, map.height))
+        let window = GeoRaster.Window(
+            column: (map.width - width) / 2, row: (map.height - height) / 2, width: width, height: height)
+        var parts: [(title: String, image: RGBImage)] = []
+        if let image, image.width == map.width, image.height == map.height {
+            parts.append(("image", try photograph(image, window)))
+        }
+        if let coarse {
+            let (grid, known) = try CoarseCells(image: map, coarse: coarse, classes: coarseClasses).cells(in: window)
+            parts.append(
+                (
+                    "coarse classes",
+                    painted(coarseClasses, window) { pixel in
+                        let cell = grid.cells[pixel]
+                        return cell < 0 ? nil : known[Int(cell)]
+                    }
+                ))
+        }
+        for (title, raster) in [("map", map), ("truth", truth)] {
+            guard let raster else { continue }
+            let values = try raster.values(band: 0, in: window)
+            parts.append((title, painted(labels, window) { labels.index(of: values[$0]) }))
+        }
+        let zoom = max(1, 512 / max(width, height))
+        let (gap, top, bottom) = (12, 30, 34)
+        let canvas = try Canvas(
+            width: max(420, gap + parts.count * (width * zoom + gap)), height: top + height * zoom + bottom)
+        for (index, part) in parts.enumerated() {
+            let x = gap + index * (width * zoom + gap)
+            canvas.text(part.title, x: Double(x), y: 20, size: 13, isBold: true)
+            canvas.image(part.image.enlarged(zoom), x: x, y: top)
+        }
+        var x = Double(gap)
+        let y = Double(top + height * zoom + 12)
+        for label in labels.classes {
+            let hex = label.color.reduce(0) { $0 << 8 | Int($1) }
+            canvas.rectangle(x: x, y: y, width: 14, height: 14, fill: Canvas.Color(hex))
+            canvas.text(label.name, x: x + 20, y: y + 12, size: 12)
+            x += 34 + 8 * Double(label.name.count)
+        }
+        try PNG.write(canvas.rendered(), to: url)
+    }
+
+    private func painted(
+        _ classes: LandClasses, _ window: GeoRaster.Window, index: (Int) -> Int?
+    ) -> RGBImage {
+        var picture = RGBImage(width: window.width, height: window.height)
+        for pixel in 0..<window.width * window.height {
+            guard let known = index(pixel) else { continue }
+            for part in 0..<3 { picture.pixels[3 * pixel + part] = classes.classes[known].color[part] }
+        }
+        return picture
+    }
+
+    /// The values between the 2nd and the 98th per cent of each band, from black to white.
+    private func photograph(_ image: GeoRaster, _ window: GeoRaster.Window) throws -> RGBImage {
+        var picture = RGBImage(width: window.width, height: window.height)
+        for part in 0..<3 {
+            let values = try image.values(band: min(part, image.bands - 1), in: window)
+            let sorted = values.filter(\.isFinite).sorted()
+            guard let last = sorted.last else { continue }
+            let low = sorted[sorted.count / 50]
+            let high = max(low + 1e-6, sorted.count > 50 ? sorted[sorted.count - 1 - sorted.count / 50] : last)
+            for (pixel, value) in values.enumerated() {
+                let share = max(0, min(1, (value - low) / (high - low)))
+                picture.pixels[3 * pixel + part] = UInt8(share.isFinite ? share * 255 : 0)
+            }
+        }
+        return picture
+    }
+}

@@ -1,0 +1,97 @@
+internal import BatchWork
+public import Failures
+internal import Foundation
+public import GeoRaster
+
+/// The cells of a coarse raster as sets of an image's pixels.
+public struct CoarseCells: Sendable {
+    private enum Source {
+        /// Its cells are its pixels.
+        case own
+        /// It has the image's own pixels: its cells are lost, and squares stand for them.
+        case resampled(side: Int)
+    }
+
+    public let image: GeoRaster
+    public let coarse: GeoRaster
+    public let classes: LandClasses
+    private let source: Source
+    /// Pixels of a whole cell, about.
+    public let cellPixels: Int
+
+    /// The side of a square that stands for a cell of a resampled raster where none is given: NLCD's, in the image's units.
+    public static let defaultSide = 30.0
+
+    /// - Parameter side: of a coarse cell, in units of the image's CRS, where the coarse raster was resampled to the image's
+    ///   pixels; nil for 30.
+    /// - Throws: ``GeoRasterError`` where either has no place and they do not have the same pixels, or ``InputError`` where a
+    ///   coarse cell is smaller than a few pixels.
+    public init(image: GeoRaster, coarse: GeoRaster, classes: LandClasses, side: Double? = nil) throws {
+        self.image = image
+        self.coarse = coarse
+        self.classes = classes
+        let isSameGrid =
+            image.width == coarse.width && image.height == coarse.height && image.transform == coarse.transform
+            && (image.projection == nil) == (coarse.projection == nil)
+        if isSameGrid {
+            let size = image.transform?.pixelSize.width ?? 1
+            let pixels = max(1, Int(((side ?? CoarseCells.defaultSide) / size).rounded()))
+            source = .resampled(side: pixels)
+            cellPixels = pixels * pixels
+            return
+        }
+        let (own, ownCRS) = try image.placement()
+        let (other, otherCRS) = try coarse.placement()
+        // A cell's area in the image's pixels, from its corners.
+        let conversion = try CoordinateConversion(from: ownCRS, to: otherCRS)
+        let (column, row) = (Double(image.width) / 2, Double(image.height) / 2)
+        var (xs, ys) = ([Double](), [Double]())
+        for (dx, dy) in [(0.0, 0.0), (100.0, 0.0), (0.0, 100.0)] {
+            let place = own.place(column: column + dx, row: row + dy)
+            xs.append(place.x)
+            ys.append(place.y)
+        }
+        conversion.convert(x: &xs, y: &ys)
+        let corners = zip(xs, ys).map { other.pixel(x: $0, y: $1) }
+        let (a, b) = (
+            (corners[1].column - corners[0].column, corners[1].row - corners[0].row),
+            (corners[2].column - corners[0].column, corners[2].row - corners[0].row)
+        )
+        let area = abs(a.0 * b.1 - a.1 * b.0) / 10_000
+        guard area.isFinite, area > 0 else {
+            throw InputError(
+                .unusable, "coarse raster \(coarse.url.path) and image \(image.url.path) do not lie in one place")
+        }
+        cellPixels = max(1, Int((1 / area).rounded()))
+        source = .own
+        guard cellPixels >= CoarseCells.leastPixels else {
+            throw InputError(
+                .unusable,
+                "a cell of \(coarse.url.path) holds \(cellPixels) pixel\(cellPixels == 1 ? "" : "s") of \(image.url.path): coarse cells must be larger"
+            )
+        }
+    }
+
+    private static let leastPixels = 4
+
+    /// The cells in a window of the image, and the class of each; nil where the table has none for its value.
+    public func cells(in window: GeoRaster.Window) throws(GeoRasterError) -> (grid: CellGrid, classes: [Int?]) {
+        let grid =
+            switch source {
+            case .own: try CellGrid(coarse: coarse, on: image, window: window)
+            case .resampled(let side): try CellGrid(resampled: coarse, side: side, window: window)
+            }
+        return (grid, grid.values.map(classes.index(of:)))
+    }
+
+    /// Fewer pixels of a cell than this – half of a whole one – are a piece, whose shares are not those of a cell.
+    public var leastCellPixels: Int { max(1, cellPixels / 2) }
+
+    /// Calls back for each strip of the image from the top, with all its columns.
+    static func strips(of raster: GeoRaster, rows: Int = 256, _ body: (GeoRaster.Window) throws -> Void) rethrows {
+        for row in stride(from: 0, to: raster.height, by: rows) {
+            try body(
+                GeoRaster.Window(column: 0, row: row, width: raster.width, height: min(rows, raster.height - row)))
+        }
+    }
+}

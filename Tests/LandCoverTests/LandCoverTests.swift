@@ -1,0 +1,303 @@
+import BatchWork
+import Failures
+import Foundation
+import GeoRaster
+import GraticuleTesting
+import LabelSuperResolution
+import Phantoms
+import Tables
+import Testing
+
+@testable import LandCover
+
+/// Land cover: tables of classes, priors from pairs of rasters, training, maps and their scores.
+struct LandCoverTests {
+    /// Two phantoms of 256 px, made once.
+    private static let phantoms: Result<URL, any Error> = Result {
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent(
+            "graticule-land-\(ProcessInfo.processInfo.processIdentifier)")
+        try LandPhantom(folder: folder, images: 2, size: 256, seed: 5).write()
+        return folder
+    }
+
+    private func phantom(_ kind: String, _ number: Int) throws -> URL {
+        try LandCoverTests.phantoms.get().appendingPathComponent("\(kind)/land-\(number).tif")
+    }
+
+    private func write(
+        _ url: URL, width: Int, height: Int, bands: Int = 1, placement: (GeoTransform, String)? = nil,
+        noData: UInt8? = nil, value: (_ column: Int, _ row: Int, _ band: Int) -> UInt8
+    ) throws {
+        let writer = try GeoRasterWriter(
+            url, width: width, height: height, bands: bands, placement: placement.map { ($0.0, $0.1) }, noData: noData,
+            table: nil)
+        for row in 0..<height {
+            try writer.append((0..<bands).flatMap { band in (0..<width).map { value($0, row, band) } })
+        }
+        try writer.finish()
+    }
+
+    @Test func tablesNameClasses() throws {
+        try TestFolders.withTemporary { folder in
+            let file = folder.appendingPathComponent("t.csv")
+            func read(_ text: String) throws -> LandClasses {
+                try Data(text.utf8).write(to: file)
+                return try LandClasses(contentsOf: file)
+            }
+            let table = try read("value,name,color,group\n7,roof,#ff0000,built\n3,road,00ff00,built\n9,roof,#0000ff,\n")
+            #expect(table.names == ["roof", "road"] && table.members(of: "built") == [0, 1])
+            #expect(table.index(of: 9) == 0 && table.index(of: 3) == 1 && table.index(of: 4) == nil)
+            #expect(table.value(of: 0) == 7 && table.classes[0].color == [255, 0, 0])
+            for (text, sentence) in [
+                ("value,name,color\n1.5,a,#ffffff\n", "line 2: 1.5 is no code"),
+                ("value,name,color\n1,a,#ffffff\n1,b,#ffffff\n", "line 3: the value 1 stands twice"),
+                ("value,name,color\n1,a,red\n", "line 2: 'red' is no colour: write one as #33aa66"),
+                ("value,name,color\n1,,#ffffff\n", "line 2: the name is missing"),
+                ("value,name,color\n", "names no class"),
+                ("value,name\n1,a\n", "has no column 'color'"),
+            ] {
+                let error = #expect(throws: (any Error).self) { try read(text) }
+                #expect("\(error.map { "\($0)" } ?? "")".contains(sentence), "\(sentence)")
+            }
+            #expect(LandClasses.nlcd.members(of: "developed").count == 4)
+            #expect(try LandClasses.fourLabels.weights("field=2, water=0") == [0, 1, 2, 1])
+            for text in ["lawn=1", "field", "field=-1", "field=x", "water=0,forest=0,field=0,impervious=0"] {
+                #expect(throws: InputError.self) { try LandClasses.fourLabels.weights(text) }
+            }
+        }
+    }
+
+    /// Every pixel by itself: its place, its coarse pixel, its label.
+    @Test func priorsAreACount() throws {
+        let (fine, coarse) = (try GeoRaster(phantom("fine", 1)), try GeoRaster(phantom("coarse", 1)))
+        let (own, other) = (try fine.placement(), try coarse.placement())
+        let conversion = try CoordinateConversion(from: own.projection, to: other.projection)
+        let labels = try fine.values(band: 0, in: .init(column: 0, row: 0, width: 256, height: 256))
+        let codes = try coarse.values(
+            band: 0, in: .init(column: 0, row: 0, width: coarse.width, height: coarse.height))
+        var cells: [Int: [Double]] = [:]
+        for row in 0..<256 {
+            for column in 0..<256 {
+                let place = own.transform.place(column: Double(column) + 0.5, row: Double(row) + 0.5)
+                var (x, y) = ([place.x], [place.y])
+                conversion.convert(x: &x, y: &y)
+                let pixel = other.transform.pixel(x: x[0], y: y[0])
+                let key = Int(pixel.row) * coarse.width + Int(pixel.column)
+                cells[key, default: [0, 0, 0, 0]][Int(labels[row * 256 + column]) - 1] += 1
+            }
+        }
+        var counted = LandCoverPriors(coarse: .nlcd, labels: .fourLabels)
+        try counted.add(CoarseCells(image: fine, coarse: coarse, classes: .nlcd))
+        let priors = try counted.priors()
+        for (index, code) in LandClasses.nlcd.codes.enumerated() {
+            let shares = cells.filter { Float(code.value) == codes[$0.key] && $0.value.reduce(0, +) >= 450 }
+                .values.map { counts in counts.map { $0 / counts.reduce(0, +) } }
+            #expect(counted.cellsPerClass[index] == shares.count)
+            guard !shares.isEmpty else { continue }
+            for label in 0..<4 {
+                let values = shares.map { $0[label] }
+                let mean = values.reduce(0, +) / Double(values.count)
+                let square = values.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(values.count)
+                #expect(abs(priors.means[index][label] - mean) < 1e-6)
+                #expect(
+                    abs(priors.deviations[index][label] - max(LabelPriors.leastDeviation, square.squareRoot())) < 1e-6)
+            }
+        }
+        #expect(counted.cellsPerClass.count { $0 > 0 } >= 3, "the phantom has several classes")
+    }
+
+    @Test func descriptionsArePriorsToo() throws {
+        for priors in [try LandCoverPriors.fromNLCDDescriptions(), try LandCoverPriors.table4()] {
+            #expect(priors.classCount == LandClasses.nlcd.count)
+            let row = priors.means[LandClasses.nlcd.codes.first { $0.value == 24 }?.index ?? 0]
+            #expect(row.max() == row[3], "high intensity is impervious")
+        }
+        let low = try LandCoverPriors.fromNLCDDescriptions().deviations[3][3]
+        #expect(abs(low - 0.29 / 12.0.squareRoot()) < 1e-12, "an interval's width/√12")
+    }
+
+    private func training(_ folder: URL, priors: LabelPriors) throws -> LandCoverTraining {
+        let root = try LandCoverTests.phantoms.get()
+        var training = LandCoverTraining(
+            images: root.appendingPathComponent("images"), coarse: root.appendingPathComponent("coarse"),
+            output: folder.appendingPathComponent("model"), priors: priors)
+        training.only = ["land-1"]
+        training.adjust = { settings in
+            settings.training.architecture.widths = [8, 12]
+            settings.training.batchSize = 4
+            settings.sampling.side = 96
+        }
+        return training
+    }
+
+    @Test func aNetworkLearnsLandFromCoarseCells() throws {
+        try TestFolders.withTemporary { folder in
+            var counted = LandCoverPriors(coarse: .nlcd, labels: .fourLabels)
+            try counted.add(
+                CoarseCells(
+                    image: GeoRaster(phantom("fine", 1)), coarse: GeoRaster(phantom("coarse", 1)), classes: .nlcd))
+            let training = try training(folder, priors: counted.priors())
+            var progress = 0
+            let outcome = try training.run(steps: 150, resume: false) { event in
+                if case .progress = event { progress += 1 }
+            }
+            #expect(progress == 150 && outcome.failures.isEmpty && outcome.model.settings.images == ["land-1"])
+            let model = try LandCoverModel(training.output)
+            var mapper = LandMapper(model: model)
+            let maps = folder.appendingPathComponent("maps")
+            try FileManager.default.createDirectory(at: maps, withIntermediateDirectories: true)
+            let map = maps.appendingPathComponent("land-2.tif")
+            #expect(try mapper.map(phantom("images", 2), to: map).pixels == 65_536)
+            var evaluation = try MapEvaluation(labels: .fourLabels, within: "developed")
+            try evaluation.add(
+                map: GeoRaster(map), truth: GeoRaster(phantom("fine", 2)), coarse: GeoRaster(phantom("coarse", 2)))
+            let commonest = evaluation.all.counts.map { $0.reduce(0, +) }.max() ?? 0
+            let trivial = Double(commonest) / Double(evaluation.all.total)
+            #expect(evaluation.all.accuracy > trivial + 0.1, "\(evaluation.all.accuracy) against \(trivial)")
+            #expect(evaluation.all.total == 65_536 && (evaluation.within?.total ?? 0) > 0)
+
+            // Tiles equal one pass, a map that was stopped goes on to the same bytes, and nothing is left of it.
+            let whole = try Data(contentsOf: map)
+            mapper.tileSide = 64
+            let stop = StopRequest()
+            mapper.stop = stop
+            let again = maps.appendingPathComponent("again.tif")
+            let first = try mapper.map(phantom("images", 2), to: again) { if $0 > 0.2 { stop.stop() } }
+            #expect(first.wasStopped && !FileManager.default.fileExists(atPath: again.path))
+            mapper.stop = StopRequest()
+            var shares: [Double] = []
+            #expect(try !mapper.map(phantom("images", 2), to: again) { shares.append($0) }.wasStopped)
+            #expect((shares.first ?? 0) > 0.2, "rows that were there are not made again")
+            #expect(try Data(contentsOf: again) == whole)
+            let left = try FileManager.default.contentsOfDirectory(atPath: maps.path).sorted()
+            #expect(left == ["again.tif", "again.tif.aux.xml", "land-2.tif", "land-2.tif.aux.xml"])
+
+            // Weights change what is painted; probabilities are those that decide.
+            let weighted = maps.appendingPathComponent("w.tif")
+            mapper.weights = [0, 0, 0, 1]
+            _ = try mapper.map(phantom("images", 2), to: weighted)
+            let window = GeoRaster.Window(column: 10, row: 20, width: 100, height: 30)
+            #expect(try GeoRaster(weighted).values(band: 0, in: window).allSatisfy { $0 == 4 })
+            mapper.weights = nil
+            mapper.writesProbabilities = true
+            let probabilities = maps.appendingPathComponent("p.tif")
+            _ = try mapper.map(phantom("images", 2), to: probabilities)
+            let raster = try GeoRaster(probabilities)
+            let bands = try (0..<4).map { try raster.values(band: $0, in: window) }
+            let codes = try GeoRaster(map).values(band: 0, in: window)
+            for pixel in codes.indices {
+                let own = bands.map { $0[pixel] }
+                #expect(own[Int(codes[pixel]) - 1] == own.max(), "of equal bytes any may be the largest")
+            }
+        }
+    }
+
+    @Test func trainingGoesOnWhereItStopped() throws {
+        try TestFolders.withTemporary { folder in
+            let priors = try LandCoverPriors.table4()
+            let whole = try training(folder.appendingPathComponent("a"), priors: priors)
+            _ = try whole.run(steps: 12, resume: false) { _ in }
+            let parts = try training(folder.appendingPathComponent("b"), priors: priors)
+            var steps = 0
+            #expect(throws: CancellationError.self) {
+                try parts.run(steps: 12, resume: false, stop: { steps >= 5 }) { event in
+                    if case .progress = event { steps += 1 }
+                }
+            }
+            _ = try parts.run(steps: 12, resume: true) { _ in }
+            #expect(
+                try Data(contentsOf: ModelFolder(whole.output).weights)
+                    == Data(contentsOf: ModelFolder(parts.output).weights))
+        }
+    }
+
+    @Test func scoresAreThoseOfTheirDefinition() throws {
+        try TestFolders.withTemporary { folder in
+            let (map, truth) = (folder.appendingPathComponent("m.tif"), folder.appendingPathComponent("t.tif"))
+            // Truth: 2 2 2 3 3 0; found: 2 2 3 3 1 2. The last has no true label.
+            let (wanted, found): ([UInt8], [UInt8]) = ([2, 2, 2, 3, 3, 0], [2, 2, 3, 3, 1, 2])
+            try write(truth, width: 6, height: 1, noData: 0) { column, _, _ in wanted[column] }
+            try write(map, width: 6, height: 1, noData: 0) { column, _, _ in found[column] }
+            var evaluation = try MapEvaluation(labels: .fourLabels)
+            try evaluation.add(map: GeoRaster(map), truth: GeoRaster(truth))
+            let all = evaluation.all
+            #expect(all.total == 5 && all.accuracy == 0.6 && all.counts[1] == [0, 2, 1, 0, 0])
+            #expect(all.intersectionOverUnion(of: 1) == 2.0 / 3 && all.intersectionOverUnion(of: 2) == 1.0 / 3)
+            #expect(all.intersectionOverUnion(of: 0) == 0 && all.intersectionOverUnion(of: 3) == nil)
+            #expect(abs(all.meanIntersectionOverUnion - 0.5) < 1e-12, "over labels that are truly there")
+            #expect(throws: InputError.self) { try MapEvaluation(labels: .fourLabels, within: "moon") }
+            try write(map, width: 5, height: 1) { _, _, _ in 2 }
+            #expect(throws: InputError.self) { try evaluation.add(map: GeoRaster(map), truth: GeoRaster(truth)) }
+        }
+    }
+
+    /// Pixels without data give no block and no label; an image without a place is mapped without one.
+    @Test func whatIsNoDataStaysSo() throws {
+        try TestFolders.withTemporary { folder in
+            let image = folder.appendingPathComponent("i.tif")
+            try write(image, width: 80, height: 70, bands: 4, noData: 0) { column, row, band in
+                column < 20 && band == 2 ? 0 : UInt8(1 + (column * 3 + row * 5 + band * 7) % 200)
+            }
+            let scaling = BandScaling(means: [100, 100, 100, 100], deviations: [50, 50, 50, 50])
+            let raster = try GeoRaster(image)
+            let (values, isData) = try scaling.input(of: raster, x: -5, y: -5, width: 40, height: 20)
+            #expect(isData[5 * 40 + 5 + 20] && !isData[5 * 40 + 5 + 19] && !isData[0])
+            #expect(values[5 * 40 + 5] == 0, "a pixel is data in all bands or in none")
+            #expect(values[5 * 40 + 5 + 20] == Float(61 - 100) / 50)
+
+            let root = try LandCoverTests.phantoms.get()
+            let training = try training(folder, priors: LandCoverPriors.table4())
+            _ = try training.run(steps: 2, resume: false) { _ in }
+            let map = folder.appendingPathComponent("m.tif")
+            _ = try LandMapper(model: LandCoverModel(training.output)).map(image, to: map)
+            let made = try GeoRaster(map)
+            #expect(made.transform == nil && made.width == 80 && made.height == 70)
+            let row = try made.values(band: 0, in: .init(column: 0, row: 33, width: 80, height: 1))
+            #expect(row[..<20].allSatisfy { $0 == 0 } && row[20...].allSatisfy { (1...4).contains($0) })
+
+            // One image that cannot be used costs itself; none left is an error.
+            var other = training
+            other.only = []
+            let images = folder.appendingPathComponent("images")
+            try FileManager.default.createDirectory(at: images, withIntermediateDirectories: true)
+            try FileManager.default.copyItem(
+                at: root.appendingPathComponent("images/land-1.tif"), to: images.appendingPathComponent("land-1.tif"))
+            try Data("no raster".utf8).write(to: images.appendingPathComponent("land-2.tif"))
+            other = LandCoverTraining(
+                images: images, coarse: root.appendingPathComponent("coarse"),
+                output: folder.appendingPathComponent("other"), priors: training.priors)
+            other.adjust = training.adjust
+            let outcome = try other.run(steps: 1, resume: false) { _ in }
+            #expect(outcome.failures.map(\.name) == ["land-2"] && outcome.model.settings.images == ["land-1"])
+            // A coarse raster of another place.
+            let far = folder.appendingPathComponent("far.tif")
+            try write(
+                far, width: 9, height: 9,
+                placement: (
+                    GeoTransform(left: 900_000, top: 1_500_000, pixelWidth: 30, pixelHeight: 30), "EPSG:5070"
+                )
+            ) { _, _, _ in 41 }
+            let lost = LandCoverTraining(
+                images: root.appendingPathComponent("images"), coarse: far,
+                output: folder.appendingPathComponent("lost"), priors: training.priors)
+            let error = #expect(throws: InputError.self) { try lost.run(steps: 1, resume: false) { _ in } }
+            #expect(error?.message.contains("do not overlap") == true)
+        }
+    }
+
+    /// The paper's tiles: one raster's pixels are the other's.
+    @Test(.enabled(if: TestFolders.shared != nil)) func realTilesAreCounted() throws {
+        let tiles = try #require(TestFolders.shared).appendingPathComponent("landcover")
+        var counted = LandCoverPriors(coarse: .nlcd, labels: .fourLabels)
+        let coarse = try RasterFolder(tiles.appendingPathComponent("nlcd"))
+        for file in try RasterFolder(tiles.appendingPathComponent("landcover")).files {
+            try counted.add(
+                CoarseCells(
+                    image: GeoRaster(file), coarse: GeoRaster(coarse.partner(of: RasterFolder.stem(file))),
+                    classes: .nlcd))
+        }
+        let priors = try counted.priors(fallback: LandCoverPriors.table4())
+        let forest = LandClasses.nlcd.codes.first { $0.value == 41 }?.index ?? 0
+        #expect(counted.cellsPerClass[forest] > 500 && priors.means[forest][1] > 0.85)
+    }
+}
