@@ -197,7 +197,7 @@ let package = Package(
             dependencies: [
                 "LandCover", "Phantoms", "LabelSuperResolution", "GeoRaster", "Tables", "GraticuleTesting", "Failures",
                 "BatchWork",
-            ], swiftSettings: house),
+            ], resources: [.copy("Peers")], swiftSettings: house),
         .testTarget(
             name: "LabelSuperResolutionTests",
             dependencies: ["LabelSuperResolution", "Torch", "GraticuleTesting", "Failures", "BatchWork"],

@@ -23,6 +23,8 @@ enum GDAL {
     /// Registers formats once, and keeps GDAL from printing on standard error: what it says is in our errors.
     static let start: Void = {
         GDALAllRegister()
+        // A twentieth of the machine's memory is GDAL's own choice: too much where several programs share it.
+        GDALSetCacheMax64(256 << 20)
         CPLSetErrorHandler(CPLQuietErrorHandler)
     }()
 

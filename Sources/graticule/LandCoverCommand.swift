@@ -16,7 +16,7 @@ struct LandCoverCommand: ParsableCommand {
             """,
         subcommands: [
             LandCoverPriorsCommand.self, LandCoverTrainCommand.self, LandCoverMapCommand.self,
-            LandCoverEvaluateCommand.self, LandCoverPhantomCommand.self,
+            LandCoverEvaluateCommand.self, LandCoverChangesCommand.self, LandCoverPhantomCommand.self,
         ])
 }
 

@@ -192,6 +192,22 @@ struct LandCoverTests {
         }
     }
 
+    @Test(.enabled(if: Subprocess.peersPython != nil, "needs the peers' libraries: script/test"))
+    func mapsAreReadByRasterio() throws {
+        try TestFolders.withTemporary { folder in
+            let training = try training(folder, priors: LandCoverPriors.table4())
+            _ = try training.run(steps: 5, resume: false) { _ in }
+            let map = folder.appendingPathComponent("map.tif")
+            _ = try LandMapper(model: LandCoverModel(training.output)).map(phantom("images", 1), to: map)
+            let script = try #require(
+                Bundle.module.url(forResource: "read_map", withExtension: "py", subdirectory: "Peers"))
+            let outcome = try Subprocess.run(
+                #require(Subprocess.peersPython),
+                [script.path, map.path, phantom("images", 1).path, phantom("fine", 1).path])
+            #expect(outcome.status == 0, "\(outcome.errors)")
+        }
+    }
+
     @Test func trainingGoesOnWhereItStopped() throws {
         try TestFolders.withTemporary { folder in
             let priors = try LandCoverPriors.table4()
