@@ -191,7 +191,7 @@ let package = Package(
             dependencies: ["WholeSlide", "Raster", "Tables", "GraticuleTesting", "Failures", "BatchWork"],
             swiftSettings: house),
         .testTarget(
-            name: "GeoRasterTests", dependencies: ["GeoRaster", "Failures", "GraticuleTesting"], swiftSettings: house),
+            name: "GeoRasterTests", dependencies: ["GeoRaster", "LabelSuperResolution", "Failures", "GraticuleTesting"], swiftSettings: house),
         .testTarget(
             name: "LandCoverTests",
             dependencies: [
