@@ -126,10 +126,11 @@ let package = Package(
         .target(
             name: "Studies",
             dependencies: [
-                "Failures", "BatchWork", "Lymphocytes", "Baselines", "CoarseTraining", "TiledPrediction",
+                "Failures", "BatchWork", "Lymphocytes", "LandCover", "Phantoms", "GeoRaster", "Baselines",
+                "CoarseTraining", "TiledPrediction",
                 "LabelSuperResolution", "ResultStore",
                 "WholeSlide", "Raster", "Tables", "Charts", "Torch",
-            ], resources: [.copy("Lymphocytes/Texts")],
+            ], resources: [.copy("Texts")],
             swiftSettings: house),
 
         // faces
@@ -191,7 +192,8 @@ let package = Package(
             dependencies: ["WholeSlide", "Raster", "Tables", "GraticuleTesting", "Failures", "BatchWork"],
             swiftSettings: house),
         .testTarget(
-            name: "GeoRasterTests", dependencies: ["GeoRaster", "LabelSuperResolution", "Failures", "GraticuleTesting"], swiftSettings: house),
+            name: "GeoRasterTests",
+            dependencies: ["GeoRaster", "LabelSuperResolution", "Failures", "GraticuleTesting"], swiftSettings: house),
         .testTarget(
             name: "LandCoverTests",
             dependencies: [
@@ -240,7 +242,7 @@ let package = Package(
         .testTarget(
             name: "StudiesTests",
             dependencies: [
-                "Studies", "Lymphocytes", "LabelSuperResolution", "ResultStore", "WholeSlide", "Raster", "Phantoms",
+                "Studies", "Lymphocytes", "LandCover", "LabelSuperResolution", "ResultStore", "WholeSlide", "Raster", "Phantoms",
                 "GraticuleTesting", "Failures", "BatchWork",
             ], swiftSettings: house),
         .testTarget(

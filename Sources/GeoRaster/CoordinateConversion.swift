@@ -40,6 +40,17 @@ public final class CoordinateConversion {
         return reference
     }
 
+    /// Whether two CRS are one.
+    static func isSame(_ one: String, _ other: String) -> Bool {
+        _ = GDAL.start
+        guard one != other else { return true }
+        guard let a = try? reference(one) else { return false }
+        defer { OSRDestroySpatialReference(a) }
+        guard let b = try? reference(other) else { return false }
+        defer { OSRDestroySpatialReference(b) }
+        return OSRIsSame(a, b) != 0
+    }
+
     /// Converts places where they are; those that have none in the target become NaN.
     public func convert(x: inout [Double], y: inout [Double]) {
         precondition(x.count == y.count, "a place has two coordinates")

@@ -47,6 +47,8 @@ public struct GeoRaster: Sendable {
         init(_ handle: sending Handle) { self.handle = Mutex(handle) }
     }
 
+    /// Whether the file has a mask for all bands together.
+    private let hasMask: Bool
     private let shared: Shared
 
     /// The largest side: what a header promises beyond it is no raster that anyone has.
@@ -93,6 +95,8 @@ public struct GeoRaster: Sendable {
             let value = GDALGetRasterNoDataValue(GDALGetRasterBand(dataset, number), &isSet)
             return isSet != 0 ? value : nil
         }
+        let flags = GDALGetMaskFlags(GDALGetRasterBand(dataset, 1))
+        hasMask = flags & GMF_PER_DATASET != 0 && flags & (GMF_ALPHA | GMF_NODATA) == 0
         shared = Shared(handle)
     }
 
@@ -107,6 +111,21 @@ public struct GeoRaster: Sendable {
             )
         }
         return (transform, projection)
+    }
+
+    /// Whether each pixel is the other raster's of the same column and row. Of a raster without a place only its size is known.
+    public func hasPixels(of other: GeoRaster) -> Bool {
+        guard width == other.width, height == other.height else { return false }
+        guard let own = try? placement(), let their = try? other.placement() else {
+            return transform == nil || other.transform == nil || transform == other.transform
+        }
+        guard CoordinateConversion.isSame(own.projection, their.projection) else { return false }
+        // Programs write the same transform with other last digits.
+        return [(0, 0), (width, 0), (0, height)].allSatisfy { column, row in
+            let place = own.transform.place(column: Double(column), row: Double(row))
+            let pixel = their.transform.pixel(x: place.x, y: place.y)
+            return abs(pixel.column - Double(column)) < 0.01 && abs(pixel.row - Double(row)) < 0.01
+        }
     }
 
     /// The values of a band in a window, row by row.
@@ -138,6 +157,29 @@ public struct GeoRaster: Sendable {
                 .unreadable, "cannot read raster \(url.path) at (\(window.column), \(window.row))", detail: reason)
         }
         return result
+    }
+
+    /// Which pixels of a window the file's own mask shows, row by row; nil where it has none. What a band of transparency says is not
+    /// asked: near infrared is often labelled so.
+    public func mask(in window: Window) throws(GeoRasterError) -> [Bool]? {
+        guard hasMask else { return nil }
+        var result = [UInt8](repeating: 0, count: window.width * window.height)
+        let (status, reason) = shared.handle.withLock { handle in
+            CPLErrorReset()
+            let status = result.withUnsafeMutableBytes { buffer in
+                GDALRasterIO(
+                    GDALGetMaskBand(GDALGetRasterBand(handle.dataset, 1)), GF_Read, Int32(window.column),
+                    Int32(window.row), Int32(window.width), Int32(window.height), buffer.baseAddress,
+                    Int32(window.width), Int32(window.height), GDT_Byte, 0, 0)
+            }
+            return (status, GDAL.reason)
+        }
+        guard status == CE_None else {
+            throw GeoRasterError(
+                .unreadable, "cannot read the mask of raster \(url.path) at (\(window.column), \(window.row))",
+                detail: reason)
+        }
+        return result.map { $0 != 0 }
     }
 
     /// Whether a value of a band is data.

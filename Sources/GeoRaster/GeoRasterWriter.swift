@@ -107,6 +107,11 @@ public final class GeoRasterWriter {
         close(file)
     }
 
+    /// Gives up what was written.
+    public func discard() {
+        GeoRasterWriter.remove(part)
+    }
+
     /// Leaves out rows at the end, so that the next ones begin a row of tiles again.
     public func keep(rows wanted: Int) {
         rows = min(rows, max(0, wanted))

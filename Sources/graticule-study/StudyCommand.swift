@@ -12,7 +12,7 @@ import Torch
 struct StudyCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "graticule-study", abstract: "Regenerate the comparison tables of docs/results.",
-        subcommands: [Lymphocytes.self, Squares.self])
+        subcommands: [Lymphocytes.self, Squares.self, LandCover.self])
 
     static func main() {
         TorchRuntime.threads = TorchRuntime.availableProcessors()

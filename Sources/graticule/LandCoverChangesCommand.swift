@@ -1,4 +1,5 @@
 import ArgumentParser
+import BatchWork
 import Failures
 import Foundation
 import GeoRaster
@@ -29,7 +30,10 @@ struct LandCoverChangesCommand: ParsableCommand {
         guard ChangeDetection.Signal(rawValue: signal) != nil else {
             throw ValidationError("--signal must be image or map.")
         }
-        guard window > 0 else { throw ValidationError("--window must be above 0.") }
+        guard window > 0, window.isFinite else { throw ValidationError("--window must be above 0.") }
+        guard threshold.map({ $0.isFinite && $0 >= 0 }) ?? true else {
+            throw ValidationError("--threshold must be 0 or more.")
+        }
         guard (0...1).contains(truthShare) else { throw ValidationError("--truth-share must be between 0 and 1.") }
     }
 
@@ -51,6 +55,13 @@ struct LandCoverChangesCommand: ParsableCommand {
             before: GeoRaster(URL(fileURLWithPath: before)), after: GeoRaster(URL(fileURLWithPath: after)),
             signal: ChangeDetection.Signal(rawValue: signal) ?? .image, side: window, threshold: threshold)
         let truth = try truth.map { try found.truth(GeoRaster(URL(fileURLWithPath: $0)), share: truthShare) }
+        if let truth, truth.allSatisfy({ $0 == nil }) {
+            throw InputError(.unusable, "\(self.truth ?? "") does not reach any window: it lies elsewhere")
+        }
+        for (band, line) in found.calibration.enumerated() where line.gain <= 0 {
+            Console.note(
+                "band \(band + 1) of the two images does not go together (gain \(line.gain)): are both images?")
+        }
         try found.write(to: target)
         let changed = found.windows.count(where: \.isChanged)
         func count(found wanted: Bool, true truly: Bool) -> Int? {
@@ -63,7 +74,7 @@ struct LandCoverChangesCommand: ParsableCommand {
         guard !json else { return try Console.json(report) }
         print(
             String(
-                format: "%d of %d windows changed (signal ≥ %.3g): %@", changed, found.windows.count, found.threshold,
+                format: "%d of %d windows changed (signal > %.3g): %@", changed, found.windows.count, found.threshold,
                 output))
         for (band, line) in found.calibration.enumerated() {
             print(String(format: "  band %d: later × %.3f %+.1f", band + 1, line.gain, line.offset))

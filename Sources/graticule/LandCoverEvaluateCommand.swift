@@ -70,7 +70,7 @@ struct LandCoverEvaluateCommand: ParsableCommand {
     }
 
     func run() throws {
-        let (classes, labels) = (try LandClasses(named: tables.classes), try LandClasses(named: tables.labels))
+        let (classes, labels) = (try LandClasses(named: tables.classes), try LandClasses(labelsNamed: tables.labels))
         var evaluation = try MapEvaluation(labels: labels, coarse: classes, within: within)
         let fineFolder = try RasterFolder(URL(fileURLWithPath: fine))
         let coarseFolder = try coarse.map { try RasterFolder(URL(fileURLWithPath: $0)) }

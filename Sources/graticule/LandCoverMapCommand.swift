@@ -70,18 +70,23 @@ struct LandCoverMapCommand: ParsableCommand {
                 failures.append(FailedInput(name: path, error: error))
             }
         }
-        var names = Set<String>()
+        // All before anything is written: the map of one image must not take the place of another.
+        let byName = Dictionary(grouping: files, by: RasterFolder.stem)
+        if let twice = byName.first(where: { $0.value.count > 1 }) {
+            throw InputError(
+                .unusable,
+                "\(twice.value.count) images are named '\(twice.key)': map them into different folders")
+        }
+        for file in files {
+            try OutputGuard.check(folder.appendingPathComponent("\(RasterFolder.stem(file)).tif"), inputs: files)
+        }
         let line = ProgressLine()
         let start = Date()
-        var pixels = 0
+        var (pixels, done) = (0, 0)
         for (number, file) in files.enumerated() where !mapper.stop.isStopping {
             let name = RasterFolder.stem(file)
             do {
-                guard names.insert(name).inserted else {
-                    throw InputError(.unusable, "two images are named '\(name)': map them into different folders")
-                }
                 let target = folder.appendingPathComponent("\(name).tif")
-                try OutputGuard.check(target, inputs: [file])
                 let began = Date()
                 let report = try mapper.map(file, to: target) { share in
                     let left = share > 0 ? Date().timeIntervalSince(began) * (1 / share - 1) : 0
@@ -90,10 +95,15 @@ struct LandCoverMapCommand: ParsableCommand {
                             + (share > 0.02 ? "  \(Console.duration(left)) left" : ""))
                 }
                 pixels += report.pixels
-                if report.unreadableTiles > 0 {
+                done += report.wasStopped ? 0 : 1
+                if let warning = report.warning {
                     line.end()
-                    Console.error(
-                        "\(name): \(report.unreadableTiles) tiles cannot be read; they are no data in the map")
+                    Console.note(warning)
+                }
+                if report.unreadableTiles > 0 {
+                    throw InputError(
+                        .unusable,
+                        "\(report.unreadableTiles) tiles of \(file.path) cannot be read; they are no data in the map")
                 }
             } catch {
                 failures.append(FailedInput(name: name, error: error))
@@ -103,7 +113,7 @@ struct LandCoverMapCommand: ParsableCommand {
         let seconds = Date().timeIntervalSince(start)
         print(
             String(
-                format: "%d of %d images mapped in %@, %.1f Mpx/s: %@", files.count - failures.count, files.count,
+                format: "%d of %d images mapped in %@, %.1f Mpx/s: %@", done, files.count,
                 Console.duration(seconds), Double(pixels) / 1e6 / max(seconds, 1e-3), output))
         try reportFailures(failures)
         if let signal = signals.received { throw ExitCode(128 + signal) }

@@ -37,7 +37,9 @@ struct LandCoverPriorsCommand: ParsableCommand {
         guard descriptions == nil || (tables.classes == "nlcd" && tables.labels == "land4") else {
             throw ValidationError("--descriptions are of NLCD's classes and the four labels.")
         }
-        guard (cellSide ?? 1) > 0 else { throw ValidationError("--cell-side must be above 0.") }
+        guard (cellSide ?? 1) > 0, (cellSide ?? 1).isFinite else {
+            throw ValidationError("--cell-side must be above 0.")
+        }
     }
 
     func run() throws {
@@ -51,7 +53,7 @@ struct LandCoverPriorsCommand: ParsableCommand {
             print("\(output): \(priors.origin)")
             return
         }
-        let (classes, labels) = (try LandClasses(named: tables.classes), try LandClasses(named: tables.labels))
+        let (classes, labels) = (try LandClasses(named: tables.classes), try LandClasses(labelsNamed: tables.labels))
         var counted = LandCoverPriors(coarse: classes, labels: labels)
         let coarseFolder = try RasterFolder(URL(fileURLWithPath: coarse))
         var failures: [FailedInput] = []
@@ -66,7 +68,7 @@ struct LandCoverPriorsCommand: ParsableCommand {
             }
         }
         for (value, cells) in counted.unknownValues.sorted(by: { $0.key < $1.key }) {
-            Console.note("\(cells) cells of value \(value), which is no class, are left out")
+            Console.note("\(cells) cells of value \(Int(value)), which is no class, are left out")
         }
         if let first = failures.first, counted.cellsPerClass.allSatisfy({ $0 == 0 }) {
             throw InputError(.unusable, "no pair of rasters could be used: \(first.message)")
@@ -86,6 +88,11 @@ struct LandCoverPriorsCommand: ParsableCommand {
             print(
                 classes.names[index].padding(toLength: width, withPad: " ", startingAt: 0),
                 String(format: "%7d ", cells), shares.joined(separator: "  "))
+        }
+        let few = counted.cellsPerClass.indices.filter { (1..<10).contains(counted.cellsPerClass[$0]) }
+        if !few.isEmpty {
+            Console.note(
+                "fewer than ten cells tell little: \(few.map { classes.names[$0] }.joined(separator: "; "))")
         }
         print("classes without a cell have \(fallback == nil ? "even shares" : "those of the paper's Table 4")")
         try reportFailures(failures)

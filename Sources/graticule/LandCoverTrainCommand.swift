@@ -69,7 +69,9 @@ struct LandCoverTrainCommand: ParsableCommand {
                 throw ValidationError("--\(name) must be between 0 and 1.")
             }
         }
-        guard (steps ?? 1) > 0, (1...64).contains(members ?? 1), (cellSide ?? 1) > 0, (epsilon ?? 1) > 0 else {
+        guard (steps ?? 1) > 0, (1...64).contains(members ?? 1), (cellSide ?? 1) > 0, (epsilon ?? 1) > 0,
+            [cellSide, epsilon, coarseWeight, fineWeight, clusterPixels].allSatisfy({ $0?.isFinite ?? true })
+        else {
             throw ValidationError("--steps, --members, --cell-side and --epsilon must be above 0.")
         }
         guard (32...1024).contains(side ?? 128) else { throw ValidationError("--side must be between 32 and 1024.") }
@@ -89,12 +91,17 @@ struct LandCoverTrainCommand: ParsableCommand {
         if let members { settings.training.members = members }
         if let logRamp { settings.training.logarithmRamp = logRamp }
         if let widths {
-            settings.training.architecture.widths = widths.split(separator: ",").compactMap { Int($0) }
+            let numbers = widths.split(separator: ",").map { Int($0) }
+            guard !numbers.isEmpty, numbers.allSatisfy({ $0 != nil }) else {
+                throw ValidationError("--widths must be numbers separated by commas, such as 16,32.")
+            }
+            settings.training.architecture.widths = numbers.compactMap { $0 }
         }
         if let stride { settings.training.architecture.stride = stride }
         if let convolutions { settings.training.architecture.convolutionsPerLevel = convolutions }
         guard settings.training.architecture.isPossible else {
-            throw ValidationError("--widths must be 1 to 8 numbers between 1 and 1024, --stride 1 or 2.")
+            throw ValidationError(
+                "--widths must be 1 to 8 numbers between 1 and 1024, --stride 1 or 2, --convolutions 1 to 8.")
         }
         if let side { settings.sampling.side = side }
         if let frequencyExponent { settings.sampling.frequencyExponent = frequencyExponent }
@@ -110,7 +117,7 @@ struct LandCoverTrainCommand: ParsableCommand {
             output: URL(fileURLWithPath: output), priors: try LabelPriors(contentsOf: URL(fileURLWithPath: priors)))
         training.fine = fine.map { URL(fileURLWithPath: $0) }
         training.coarseClasses = try LandClasses(named: tables.classes)
-        training.labels = try LandClasses(named: tables.labels)
+        training.labels = try LandClasses(labelsNamed: tables.labels)
         training.preset = TrainingPreset(rawValue: preset) ?? .fast
         training.seed = seed
         training.cellSide = cellSide

@@ -22,8 +22,8 @@ struct ArchitectureTests {
         ],
         "Phantoms": ["Lymphocytes", "LandCover", "LabelSuperResolution", "WholeSlide", "GeoRaster", "Raster"],
         "Studies": [
-            "Lymphocytes", "Baselines", "LabelSuperResolution", "CoarseTraining", "TiledPrediction", "ResultStore",
-            "WholeSlide", "Raster", "Tables", "Charts", "Torch",
+            "Lymphocytes", "LandCover", "Phantoms", "Baselines", "LabelSuperResolution", "CoarseTraining",
+            "TiledPrediction", "ResultStore", "WholeSlide", "GeoRaster", "Raster", "Tables", "Charts", "Torch",
         ],
         "Terminal": [],
         "GraticuleServer": [

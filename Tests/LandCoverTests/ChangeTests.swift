@@ -57,7 +57,7 @@ struct ChangeTests {
                 (16..<24).contains(column) && (8..<16).contains(row) ? 1 : 0
             }
             let known = try found.truth(GeoRaster(truth), share: 0.15)
-            #expect(known.count { $0 } == 1 && found.areaUnderCurve(truth: known) == 1)
+            #expect(known.count { $0 == true } == 1 && found.areaUnderCurve(truth: known) == 1)
 
             let output = folder.appendingPathComponent("changes.tif")
             try found.write(to: output)
@@ -86,6 +86,23 @@ struct ChangeTests {
                 }
             }
             #expect(found.windows.allSatisfy { $0.signal < 1 && !$0.isChanged })
+        }
+    }
+
+    /// Nothing changed where nothing differs.
+    @Test func anImageEqualsItself() throws {
+        try TestFolders.withTemporary { folder in
+            let image = folder.appendingPathComponent("b.tif")
+            let grid = GeoTransform(left: 485_900, top: 5_209_247, pixelWidth: 5, pixelHeight: 5)
+            try write(image, width: 80, height: 80, bands: 2, transform: grid) { UInt8(ground($0, $1, $2).rounded()) }
+            let found = try ChangeDetection(
+                before: GeoRaster(image), after: GeoRaster(image), signal: .map, side: 40)
+            #expect(found.windows.allSatisfy { !$0.isChanged })
+            for side in [Double.infinity, 1e300, -1, .nan] {
+                #expect(throws: InputError.self) {
+                    try ChangeDetection(before: GeoRaster(image), after: GeoRaster(image), signal: .map, side: side)
+                }
+            }
         }
     }
 

@@ -59,9 +59,14 @@ struct LandCoverTests {
                 let error = #expect(throws: (any Error).self) { try read(text) }
                 #expect("\(error.map { "\($0)" } ?? "")".contains(sentence), "\(sentence)")
             }
+            // A map has bytes, of which 0 is no data.
+            for code in [0, 256] {
+                try Data("value,name,color\n\(code),a,#ffffff\n1,b,#ffffff\n".utf8).write(to: file)
+                #expect(throws: InputError.self) { try LandClasses(labelsNamed: file.path) }
+            }
             #expect(LandClasses.nlcd.members(of: "developed").count == 4)
             #expect(try LandClasses.fourLabels.weights("field=2, water=0") == [0, 1, 2, 1])
-            for text in ["lawn=1", "field", "field=-1", "field=x", "water=0,forest=0,field=0,impervious=0"] {
+            for text in ["", ",", "lawn=1", "field", "field=-1", "field=x", "water=0,forest=0,field=0,impervious=0"] {
                 #expect(throws: InputError.self) { try LandClasses.fourLabels.weights(text) }
             }
         }
@@ -242,6 +247,17 @@ struct LandCoverTests {
             #expect(all.intersectionOverUnion(of: 0) == 0 && all.intersectionOverUnion(of: 3) == nil)
             #expect(abs(all.meanIntersectionOverUnion - 0.5) < 1e-12, "over labels that are truly there")
             #expect(throws: InputError.self) { try MapEvaluation(labels: .fourLabels, within: "moon") }
+            let grid = GeoTransform(left: 500_000, top: 4_200_000, pixelWidth: 1, pixelHeight: 1)
+            let moved = GeoTransform(left: 500_020, top: 4_200_000, pixelWidth: 1, pixelHeight: 1)
+            for (transform, crs, isSame) in [
+                (grid, "EPSG:26917", true), (moved, "EPSG:26917", false), (grid, "EPSG:32633", false),
+            ] {
+                try write(truth, width: 6, height: 1, placement: (grid, "EPSG:26917")) { _, _, _ in 2 }
+                try write(map, width: 6, height: 1, placement: (transform, crs)) { _, _, _ in 2 }
+                #expect(try GeoRaster(map).hasPixels(of: GeoRaster(truth)) == isSame)
+            }
+            try write(map, width: 6, height: 1, bands: 4) { _, _, _ in 2 }
+            #expect(throws: InputError.self) { try evaluation.add(map: GeoRaster(map), truth: GeoRaster(truth)) }
             try write(map, width: 5, height: 1) { _, _, _ in 2 }
             #expect(throws: InputError.self) { try evaluation.add(map: GeoRaster(map), truth: GeoRaster(truth)) }
         }
@@ -285,6 +301,24 @@ struct LandCoverTests {
             other.adjust = training.adjust
             let outcome = try other.run(steps: 1, resume: false) { _ in }
             #expect(outcome.failures.map(\.name) == ["land-2"] && outcome.model.settings.images == ["land-1"])
+            // A file that is cut off opens like any other; it costs itself too.
+            let half = try Data(contentsOf: root.appendingPathComponent("images/land-2.tif"))
+            try half.prefix(half.count / 2).write(to: images.appendingPathComponent("land-2.tif"))
+            let second = try other.run(steps: 1, resume: false) { _ in }
+            #expect(second.failures.map(\.name) == ["land-2"])
+            let cut = images.appendingPathComponent("land-2.tif")
+            let empty = folder.appendingPathComponent("empty.tif")
+            let mapper = try LandMapper(model: LandCoverModel(training.output))
+            for _ in 0..<2 {
+                // Not only once: what a failed run left must not pass for a map.
+                if let report = try? mapper.map(cut, to: empty) { #expect(report.unreadableTiles > 0) }
+            }
+            // Priors name their classes.
+            var wrong = training.priors
+            wrong.classes = LandClasses.nlcd.names.reversed()
+            var misnamed = training
+            misnamed.priors = wrong
+            #expect(throws: InputError.self) { try misnamed.run(steps: 1, resume: false) { _ in } }
             // A coarse raster of another place.
             let far = folder.appendingPathComponent("far.tif")
             try write(

@@ -7,6 +7,8 @@ internal import Raster
 public struct LabelPriors: Codable, Equatable, Sendable {
     /// Names of the fine labels; the order is that of the network's outputs.
     public let labels: [String]
+    /// Names of the coarse classes; nil where they are known by their numbers alone.
+    public var classes: [String]?
     /// η, by class and label; each class sums to 1.
     public let means: [[Double]]
     /// ρ, by class and label.
@@ -69,11 +71,17 @@ public struct LabelPriors: Codable, Equatable, Sendable {
             read = try JSONDecoder().decode(LabelPriors.self, from: data)
         } catch {
             throw MethodError(
-                .priors, "\(url.path) is no priors file: write one with 'graticule priors --output'", cause: error)
+                .priors,
+                "\(url.path) is no priors file: write one with 'graticule priors' or 'graticule landcover priors'",
+                cause: error)
         }
         try read.validate(url.path)
         self = try LabelPriors(
             labels: read.labels, means: read.means, deviations: read.deviations, origin: read.origin)
+        guard read.classes.map({ $0.count == classCount }) ?? true else {
+            throw MethodError(.priors, "\(url.path) names \(read.classes?.count ?? 0) classes and has \(classCount)")
+        }
+        classes = read.classes
     }
 
     /// The file that ``init(contentsOf:)`` reads.

@@ -72,12 +72,17 @@ public struct ChangeDetection: Sendable {
                 "\(before.url.path) has \(before.bands) bands, \(after.url.path) has \(after.bands): they cannot be compared"
             )
         }
+        guard side.isFinite, side > 0, side / own.pixelSize.width < 1e6, side / own.pixelSize.height < 1e6 else {
+            throw InputError(.unusable, "\(side) is no side of a window of \(before.url.path)")
+        }
         wide = max(1, Int((side / own.pixelSize.width).rounded()))
         high = max(1, Int((side / own.pixelSize.height).rounded()))
         columns = before.width / wide
         rows = before.height / high
         guard columns > 0, rows > 0 else {
-            throw InputError(.unusable, "\(before.url.path) is smaller than a window of \(side)")
+            throw InputError(
+                .unusable,
+                "\(before.url.path) is smaller than a window of \(side) units of its CRS: give another --window")
         }
         let c = own.coefficients
         let (across, down) = (Double(wide), Double(high))
@@ -116,7 +121,7 @@ public struct ChangeDetection: Sendable {
         }
         let chosen = threshold ?? ChangeDetection.defaultThreshold(windows.map(\.signal), signal: signal)
         self.threshold = chosen
-        for index in windows.indices { windows[index].isChanged = windows[index].signal >= chosen }
+        for index in windows.indices { windows[index].isChanged = windows[index].signal > chosen }
     }
 
     private static func defaultThreshold(_ signals: [Double], signal: Signal) -> Double {
@@ -174,21 +179,22 @@ public struct ChangeDetection: Sendable {
     /// Which windows truly changed, from a raster that is 1 where something did.
     ///
     /// - Parameter share: of a window's pixels that must have changed.
-    /// - Returns: for each window; false where the raster does not reach.
-    public func truth(_ raster: GeoRaster, share: Double) throws -> [Bool] {
+    /// - Returns: for each window; nil where the raster does not reach.
+    public func truth(_ raster: GeoRaster, share: Double) throws -> [Bool?] {
         try windows.map { window in
             let values = try raster.values(
                 band: 0, on: before,
                 window: GeoRaster.Window(
                     column: window.column * wide, row: window.row * high, width: wide, height: high))
             let known = values.filter { !$0.isNaN }
-            return Double(known.count { $0 != 0 }) > share * Double(max(1, known.count))
+            return known.isEmpty ? nil : Double(known.count { $0 != 0 }) > share * Double(known.count)
         }
     }
 
     /// How well the signal tells changed windows from others; nil where there are not both.
-    public func areaUnderCurve(truth: [Bool]) -> Double? {
-        try? AreaUnderCurve(scores: windows.map(\.signal), isPositive: truth).value
+    public func areaUnderCurve(truth: [Bool?]) -> Double? {
+        let known = zip(windows, truth).compactMap { window, truly in truly.map { (window.signal, $0) } }
+        return try? AreaUnderCurve(scores: known.map(\.0), isPositive: known.map(\.1)).value
     }
 
     /// Writes the signal of each window as a raster of its own, NaN where there is none.

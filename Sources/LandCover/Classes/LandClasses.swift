@@ -112,6 +112,17 @@ public struct LandClasses: Codable, Equatable, Sendable {
         (self.classes, self.codes) = (classes, codes)
     }
 
+    /// Labels of pixels by a name that is built in, or from a table.
+    ///
+    /// - Throws: ``InputError`` where a code does not fit a map: its bytes hold 1 to 255, and 0 is no data.
+    public init(labelsNamed text: String) throws {
+        try self.init(named: text)
+        if let code = codes.first(where: { !(1...255).contains($0.value) }) {
+            throw InputError(
+                .unusable, "\(text): the label code \(code.value) fits no map: codes from 1 to 255 do, 0 is no data")
+        }
+    }
+
     /// The classes by a name that is built in, or from a table.
     public init(named text: String) throws {
         switch text {
@@ -157,7 +168,11 @@ extension LandClasses {
     /// - Throws: ``InputError`` where a name is none of the labels', or a factor is negative or no number.
     public func weights(_ text: String) throws(InputError) -> [Double] {
         var weights = [Double](repeating: 1, count: count)
-        for part in text.split(separator: ",") {
+        let parts = text.split(separator: ",")
+        guard !parts.isEmpty else {
+            throw InputError(.unusable, "no weight is given: write \(names.map { "\($0)=1" }.joined(separator: ","))")
+        }
+        for part in parts {
             let sides = part.split(separator: "=", maxSplits: 1).map { $0.trimmingCharacters(in: .whitespaces) }
             guard sides.count == 2, let index = names.firstIndex(of: sides[0]) else {
                 throw InputError(

@@ -30,12 +30,12 @@ public struct RasterFolder: Sendable {
         guard !files.isEmpty else { throw InputError(.unusable, "there is no raster in \(url.path)") }
     }
 
-    /// The raster that belongs to an image: the only one, or the one of its name.
+    /// The raster that belongs to an image: the file that was given, or the one of its name in the folder.
     ///
     /// - Parameter name: of the image, without its ending.
     /// - Throws: ``InputError`` where there is none.
     public func partner(of name: String) throws(InputError) -> URL {
-        if files.count == 1, let only = files.first { return only }
+        if files == [url] { return url }
         guard let found = files.first(where: { RasterFolder.stem($0) == name }) else {
             throw InputError(.unusable, "there is no raster named '\(name)' in \(url.path)")
         }

@@ -143,6 +143,8 @@ public struct LandMapper: Sendable {
         /// Tiles that could not be read; they are no data in the map.
         public let unreadableTiles: Int
         public let wasStopped: Bool
+        /// What speaks against the map, in a sentence.
+        public let warning: String?
     }
 
     /// Maps an image; a run that was cut off goes on where it was.
@@ -201,10 +203,27 @@ public struct LandMapper: Sendable {
             }
         }
         guard writer.rows == raster.height else {
-            return Report(pixels: 0, unreadableTiles: unreadable, wasStopped: true)
+            return Report(pixels: 0, unreadableTiles: unreadable, wasStopped: true, warning: nil)
         }
-        if let firstFailure, unreadable == grid.tileCount { throw firstFailure }
+        if let firstFailure, unreadable == grid.tileCount {
+            // A map without anything must not be what the next run goes on with.
+            writer.discard()
+            throw firstFailure
+        }
         try writer.finish()
-        return Report(pixels: raster.width * raster.height, unreadableTiles: unreadable, wasStopped: false)
+        return Report(
+            pixels: raster.width * raster.height, unreadableTiles: unreadable, wasStopped: false,
+            warning: warning(raster))
+    }
+
+    /// Sizes of pixels further apart than this are not those that the network learnt.
+    private static let likeSize = 1.5
+
+    private func warning(_ raster: GeoRaster) -> String? {
+        guard let learnt = model.settings.pixelSize, let own = raster.transform?.pixelSize.width,
+            max(own / learnt, learnt / own) > LandMapper.likeSize
+        else { return nil }
+        return
+            "\(raster.url.path) has pixels of \(own), the model learnt from pixels of \(learnt): resample the image first, or do not trust the map"
     }
 }

@@ -6,14 +6,23 @@ public import GeoRaster
 /// How well maps agree with rasters of true labels.
 public struct MapEvaluation: Sendable {
     /// Counts of pixels by true and by found label.
-    public struct Confusion: Sendable, Equatable {
+    public struct Confusion: Sendable, Equatable, Codable {
         public let labels: [String]
         /// By true label, then by found one; the last column holds pixels for which the map has no label.
         public internal(set) var counts: [[Int]]
 
-        init(labels: [String]) {
+        public init(labels: [String]) {
             self.labels = labels
             counts = [[Int]](repeating: [Int](repeating: 0, count: labels.count + 1), count: labels.count)
+        }
+
+        /// The counts of several maps together; nil for none.
+        public static func sum(_ all: [Confusion]) -> Confusion? {
+            guard var sum = all.first else { return nil }
+            for one in all.dropFirst() {
+                sum.counts = zip(sum.counts, one.counts).map { zip($0, $1).map { $0 + $1 } }
+            }
+            return sum
         }
 
         public var total: Int { counts.joined().reduce(0, +) }
@@ -67,7 +76,11 @@ public struct MapEvaluation: Sendable {
     ///
     /// - Throws: ``InputError`` where the rasters do not have the same pixels.
     public mutating func add(map: GeoRaster, truth: GeoRaster, coarse: GeoRaster? = nil) throws {
-        guard map.width == truth.width, map.height == truth.height else {
+        guard map.bands == 1 else {
+            throw InputError(
+                .unusable, "\(map.url.path) has \(map.bands) bands: a map of labels has one, without --probabilities")
+        }
+        guard map.hasPixels(of: truth) else {
             throw InputError(
                 .unusable,
                 "map \(map.url.path) of \(map.width)×\(map.height) px does not have the pixels of \(truth.url.path), \(truth.width)×\(truth.height)"

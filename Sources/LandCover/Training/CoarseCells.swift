@@ -30,11 +30,15 @@ public struct CoarseCells: Sendable {
         self.image = image
         self.coarse = coarse
         self.classes = classes
-        let isSameGrid =
-            image.width == coarse.width && image.height == coarse.height && image.transform == coarse.transform
-            && (image.projection == nil) == (coarse.projection == nil)
-        if isSameGrid {
+        if coarse.hasPixels(of: image) {
             let size = image.transform?.pixelSize.width ?? 1
+            let wanted = (side ?? CoarseCells.defaultSide) / size
+            guard wanted.isFinite, wanted >= 1, wanted < 65_536 else {
+                throw InputError(
+                    .unusable,
+                    "a cell of \(side ?? CoarseCells.defaultSide) units of the CRS is \(wanted) pixels of \(image.url.path): give its side with --cell-side"
+                )
+            }
             let pixels = max(1, Int(((side ?? CoarseCells.defaultSide) / size).rounded()))
             source = .resampled(side: pixels)
             cellPixels = pixels * pixels
@@ -67,7 +71,7 @@ public struct CoarseCells: Sendable {
         guard cellPixels >= CoarseCells.leastPixels else {
             throw InputError(
                 .unusable,
-                "a cell of \(coarse.url.path) holds \(cellPixels) pixel\(cellPixels == 1 ? "" : "s") of \(image.url.path): coarse cells must be larger"
+                "a cell of \(coarse.url.path) holds \(cellPixels) pixel\(cellPixels == 1 ? "" : "s") of \(image.url.path): give the coarse raster as it was published, or one that was warped to exactly the image's pixels"
             )
         }
     }

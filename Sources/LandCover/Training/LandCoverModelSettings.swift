@@ -49,6 +49,11 @@ public struct BandScaling: Codable, Equatable, Sendable {
                 }
             }
         }
+        if let mask = try raster.mask(in: window) {
+            for (index, isShown) in mask.enumerated() where !isShown {
+                isData[(top - y + index / window.width) * width + left - x + index % window.width] = false
+            }
+        }
         if isData.contains(false) {
             for pixel in 0..<pixels where !isData[pixel] {
                 for band in 0..<bands { values[band * pixels + pixel] = 0 }

@@ -104,7 +104,9 @@ public struct LandCoverPriors {
             deviations.append(
                 zip(squares[known], own).map { square, mean in max(0, square / n - mean * mean).squareRoot() })
         }
-        return try LabelPriors(labels: labels.names, means: means, deviations: deviations, origin: "pairs")
+        var made = try LabelPriors(labels: labels.names, means: means, deviations: deviations, origin: "pairs")
+        made.classes = coarse.names
+        return made
     }
 }
 
@@ -133,8 +135,10 @@ extension LandCoverPriors {
             means.append(middles.map { $0 / total })
             deviations.append(own.map { ($0.upperBound - $0.lowerBound) / 100 / 12.0.squareRoot() })
         }
-        return try LabelPriors(
+        var made = try LabelPriors(
             labels: LandClasses.fourLabels.names, means: means, deviations: deviations, origin: "descriptions of NLCD")
+        made.classes = LandClasses.nlcd.names
+        return made
     }
 
     /// The paper's Table 4: measured in Maryland.
@@ -163,8 +167,10 @@ extension LandCoverPriors {
         ]
         // The table is rounded, so that its rows sum to 1 only nearly.
         let means = rows.map { row in row.means.map { $0 / row.means.reduce(0, +) } }
-        return try LabelPriors(
+        var made = try LabelPriors(
             labels: LandClasses.fourLabels.names, means: means, deviations: rows.map(\.deviations),
             origin: "Table 4 of the paper")
+        made.classes = LandClasses.nlcd.names
+        return made
     }
 }

@@ -18,10 +18,10 @@ public struct LandImage: Sendable {
         self.image = image
         self.cells = cells
         self.fine = fine
-        if let fine, fine.width != image.width || fine.height != image.height {
+        if let fine, !fine.hasPixels(of: image) {
             throw InputError(
                 .unusable,
-                "fine raster \(fine.url.path) of \(fine.width)×\(fine.height) px does not have the pixels of \(image.url.path), \(image.width)×\(image.height)"
+                "fine raster \(fine.url.path) of \(fine.width)×\(fine.height) px does not have the pixels of \(image.url.path), \(image.width)×\(image.height): warp it to them"
             )
         }
     }

@@ -96,7 +96,14 @@ public struct LandCoverTraining {
             throw InputError(
                 .unusable, "the priors have \(priors.classCount) classes, the coarse table \(coarseClasses.count)")
         }
-        let (opened, failures) = try openImages(report: report)
+        if let named = priors.classes, named != coarseClasses.names {
+            let other = zip(named, coarseClasses.names).first { $0 != $1 }
+            throw InputError(
+                .unusable,
+                "the priors are of other classes than the coarse table: '\(other?.0 ?? "")' stands where the table has '\(other?.1 ?? "")'"
+            )
+        }
+        let (opened, sums, failures) = try openImages(report: report)
         let bands = opened[0].image.bands
         var settings = preset.landCover(bands: bands, labels: labels.count, seed: seed)
         try adjust(&settings)
@@ -110,7 +117,7 @@ public struct LandCoverTraining {
         let least = opened.map { min($0.image.width, $0.image.height) }.min() ?? settings.sampling.side
         let multiple = max(16, settings.training.architecture.gridMultiple)
         settings.sampling.side = max(multiple, min(settings.sampling.side, least) / multiple * multiple)
-        let scaling = try LandCoverTraining.scaling(of: opened.map(\.image))
+        let scaling = try LandCoverTraining.scaling(of: sums)
         let source = try LandCoverSource(
             opened, scaling: scaling, sampling: settings.sampling, coarse: coarseClasses, labels: labels, seed: seed)
         let folder = ModelFolder(output)
@@ -134,7 +141,9 @@ public struct LandCoverTraining {
         return Outcome(model: model, failures: failures)
     }
 
-    private func openImages(report: (Event) -> Void) throws -> ([LandImage], [FailedInput]) {
+    private func openImages(
+        report: (Event) -> Void
+    ) throws -> (images: [LandImage], sums: [[BandSum]], failures: [FailedInput]) {
         let (files, coarseFolder) = (try RasterFolder(images), try RasterFolder(coarse))
         let fineFolder = try fine.map { try RasterFolder($0) }
         let names = files.files.map(RasterFolder.stem)
@@ -142,6 +151,7 @@ public struct LandCoverTraining {
             throw InputError(.unusable, "there is no image named '\(name)' in \(images.path)")
         }
         var opened: [LandImage] = []
+        var sums: [[BandSum]] = []
         var failures: [FailedInput] = []
         for file in files.files {
             let name = RasterFolder.stem(file)
@@ -157,7 +167,10 @@ public struct LandCoverTraining {
                         .unusable,
                         "image \(file.path) has \(image.bands) bands, \(first.name) has \(first.image.bands)")
                 }
-                opened.append(try LandImage(name: name, image: image, cells: cells, fine: labelled))
+                let land = try LandImage(name: name, image: image, cells: cells, fine: labelled)
+                // Its pixels are read here: a file that is cut off opens like any other.
+                sums.append(try LandCoverTraining.sums(of: image))
+                opened.append(land)
             } catch {
                 let failure = FailedInput(name: name, error: error)
                 failures.append(failure)
@@ -170,34 +183,50 @@ public struct LandCoverTraining {
                 failures.first.map { "no image is left to train on: \($0.message)" }
                     ?? "no image is left to train on: --only and --exclude leave none")
         }
-        return (opened, failures)
+        return (opened, sums, failures)
+    }
+
+    /// Sums of a band's values.
+    private struct BandSum {
+        var (count, sum, square) = (0.0, 0.0, 0.0)
     }
 
     /// Pixels of an image that are enough to tell the mean of a band.
     private static let sampledPixels = 1 << 22
 
-    /// Mean and standard deviation of each band over the data of all images.
-    private static func scaling(of images: [GeoRaster]) throws -> BandScaling {
-        var sums = [(count: Double, sum: Double, square: Double)](repeating: (0, 0, 0), count: images[0].bands)
-        for image in images {
-            let rows = 64
-            let strips = (image.height + rows - 1) / rows
-            let step = max(1, strips * rows * image.width / sampledPixels)
-            for strip in stride(from: 0, to: strips, by: step) {
-                let window = GeoRaster.Window(
-                    column: 0, row: strip * rows, width: image.width, height: min(rows, image.height - strip * rows))
-                for band in sums.indices {
-                    for value in try image.values(band: band, in: window)
-                    where value.isFinite && image.isData(value, band: band) {
-                        sums[band].count += 1
-                        sums[band].sum += Double(value)
-                        sums[band].square += Double(value) * Double(value)
-                    }
+    private static func sums(of image: GeoRaster) throws -> [BandSum] {
+        var sums = [BandSum](repeating: BandSum(), count: image.bands)
+        let rows = 64
+        let strips = (image.height + rows - 1) / rows
+        let step = max(1, strips * rows * image.width / sampledPixels)
+        for strip in stride(from: 0, to: strips, by: step) {
+            let window = GeoRaster.Window(
+                column: 0, row: strip * rows, width: image.width, height: min(rows, image.height - strip * rows))
+            let mask = try image.mask(in: window)
+            for band in sums.indices {
+                for (index, value) in try image.values(band: band, in: window).enumerated()
+                where value.isFinite && image.isData(value, band: band) && mask?[index] ?? true {
+                    sums[band].count += 1
+                    sums[band].sum += Double(value)
+                    sums[band].square += Double(value) * Double(value)
                 }
             }
         }
         guard sums.allSatisfy({ $0.count > 0 }) else {
-            throw InputError(.unusable, "a band of the images has no data anywhere")
+            throw InputError(.unusable, "image \(image.url.path) has no data")
+        }
+        return sums
+    }
+
+    /// Mean and standard deviation of each band over the data of all images.
+    private static func scaling(of images: [[BandSum]]) throws -> BandScaling {
+        var sums = [BandSum](repeating: BandSum(), count: images[0].count)
+        for image in images {
+            for band in sums.indices {
+                sums[band].count += image[band].count
+                sums[band].sum += image[band].sum
+                sums[band].square += image[band].square
+            }
         }
         let means = sums.map { $0.sum / $0.count }
         return BandScaling(
