@@ -18,7 +18,7 @@ extension StudyCommand {
         @Option(help: "Folder with naip/, nlcd/ and landcover/.") var data: String
         @Option(help: "Folder for the table.") var output: String
         @Option(help: "Folder for models and results of finished jobs.") var work = ".demo/experiment/landcover"
-        @Option(help: "Criteria, separated by commas.") var criteria = "sr,interval,soft,hard,em,hr"
+        @Option(help: "Criteria, separated by commas.") var criteria = "sr,interval,soft,hard,hr"
         @Option(help: "Seeds of each row.") var seeds = 3
         @Flag(help: "Write the table from what is done, and train nothing.") var reportOnly = false
 

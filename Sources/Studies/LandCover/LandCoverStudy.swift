@@ -47,7 +47,7 @@ public struct LandCoverStudy: Study {
 
     public let work: URL
     public let folds: [Fold]
-    public var criteria = ["sr", "interval", "soft", "hard", "em", "hr"]
+    public var criteria = ["sr", "interval", "soft", "hard", "hr"]
     public var seeds = 3
 
     /// Size of a synthetic image, and how many there are; the last is scored.
