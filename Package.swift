@@ -242,7 +242,8 @@ let package = Package(
         .testTarget(
             name: "StudiesTests",
             dependencies: [
-                "Studies", "Lymphocytes", "LandCover", "LabelSuperResolution", "ResultStore", "WholeSlide", "Raster", "Phantoms",
+                "Studies", "Lymphocytes", "LandCover", "LabelSuperResolution", "ResultStore", "WholeSlide", "Raster",
+                "Phantoms",
                 "GraticuleTesting", "Failures", "BatchWork",
             ], swiftSettings: house),
         .testTarget(
