@@ -40,13 +40,10 @@ public enum FloatRaster {
         let made = url.deletingLastPathComponent().appendingPathComponent(
             ".\(url.lastPathComponent).\(ProcessInfo.processInfo.processIdentifier).part")
         defer { try? FileManager.default.removeItem(at: made) }
-        let options = CSLAddString(nil, "COMPRESS=DEFLATE")
-        defer { CSLDestroy(options) }
-        guard status == CE_None, let driver = GDALGetDriverByName("COG"),
-            let copy = GDALCreateCopy(driver, made.path, dataset, 0, options, nil, nil)
-        else { throw unwritable() }
-        CPLErrorReset()
-        GDALClose(copy)
-        guard CPLGetLastErrorType() != CE_Failure, rename(made.path, url.path) == 0 else { throw unwritable() }
+        guard status == CE_None else { throw unwritable() }
+        try GDAL.writeCloudOptimised(dataset, to: made, options: ["COMPRESS=DEFLATE"], named: url)
+        guard rename(made.path, url.path) == 0 else {
+            throw GeoRasterError(.unwritable, "cannot write \(url.path): \(String(cString: strerror(errno)))")
+        }
     }
 }

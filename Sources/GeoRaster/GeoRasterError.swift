@@ -1,5 +1,6 @@
 internal import CGDAL
 public import Failures
+internal import Foundation
 
 /// What went wrong with a raster.
 public enum GeoRasterFailures {}
@@ -27,6 +28,26 @@ enum GDAL {
         GDALSetCacheMax64(256 << 20)
         CPLSetErrorHandler(CPLQuietErrorHandler)
     }()
+
+    /// Writes a dataset as a cloud-optimised GeoTIFF.
+    ///
+    /// - Parameter url: what an error names; the bytes go to `made`.
+    static func writeCloudOptimised(
+        _ dataset: GDALDatasetH, to made: URL, options: [String], named url: URL
+    ) throws(GeoRasterError) {
+        let list = options.reduce(nil) { CSLAddString($0, $1) }
+        defer { CSLDestroy(list) }
+        CPLErrorReset()
+        guard let driver = GDALGetDriverByName("COG"),
+            let copy = GDALCreateCopy(driver, made.path, dataset, 0, list, nil, nil)
+        else { throw GeoRasterError(.unwritable, "cannot write \(url.path)", detail: reason) }
+        CPLErrorReset()
+        GDALClose(copy)
+        // A full disk shows when the file is closed.
+        guard CPLGetLastErrorType() != CE_Failure else {
+            throw GeoRasterError(.unwritable, "cannot write \(url.path)", detail: reason)
+        }
+    }
 
     /// GDAL's own words about the last failure on this thread.
     static var reason: String {

@@ -189,20 +189,12 @@ public final class GeoRasterWriter {
             GDALSetProjection(dataset, placement.projection)
         }
         // Codes have no mean: overviews take the commonest.
-        let options = GeoRasterWriter.list([
-            "COMPRESS=DEFLATE", "OVERVIEW_RESAMPLING=\(bands == 1 ? "MODE" : "AVERAGE")", "BIGTIFF=IF_SAFER",
-            "NUM_THREADS=ALL_CPUS", "BLOCKSIZE=\(GeoRasterWriter.tileSide)",
-        ])
-        defer { CSLDestroy(options) }
-        guard let driver = GDALGetDriverByName("COG"),
-            let copy = GDALCreateCopy(driver, made.path, dataset, 0, options, nil, nil)
-        else { throw GeoRasterError(.unwritable, "cannot write \(url.path)", detail: GDAL.reason) }
-        CPLErrorReset()
-        GDALClose(copy)
-        // A full disk shows when the file is closed.
-        guard CPLGetLastErrorType() != CE_Failure else {
-            throw GeoRasterError(.unwritable, "cannot write \(url.path)", detail: GDAL.reason)
-        }
+        try GDAL.writeCloudOptimised(
+            dataset, to: made,
+            options: [
+                "COMPRESS=DEFLATE", "OVERVIEW_RESAMPLING=\(bands == 1 ? "MODE" : "AVERAGE")", "BIGTIFF=IF_SAFER",
+                "NUM_THREADS=ALL_CPUS", "BLOCKSIZE=\(GeoRasterWriter.tileSide)",
+            ], named: url)
     }
 
     private static func describe(_ band: GDALRasterBandH?, _ table: CodeTable) {

@@ -53,30 +53,22 @@ public enum ProbabilityByte {
 }
 
 /// One tile row across the image, a byte each pixel: for maps of the probability.
-///
-/// `@unchecked Sendable`: tiles lie side by side, so each thread writes bytes that no other touches, and they are read only
-/// after all have been placed.
-public final class ProbabilityBand<Detail: Sendable>: TileBand, @unchecked Sendable {
+public final class ProbabilityBand<Detail: Sendable>: TileBand {
     private let width: Int
     private let y: Int
     private let ground: Ground?
-    private let bytes: UnsafeMutableBufferPointer<UInt8>
+    private let bytes: RowBytes
 
     /// - Parameter ground: beyond it pixels are 0; nil for everywhere.
     public init(width: Int, height: Int, y: Int, ground: Ground? = nil) {
         self.width = width
         self.ground = ground
         self.y = y
-        // From the system, zeroed: what no tile touches takes no memory.
-        let count = max(1, width * height)
-        bytes = UnsafeMutableBufferPointer(
-            start: calloc(count, 1).assumingMemoryBound(to: UInt8.self), count: width * height)
+        bytes = RowBytes(count: width * height)
     }
 
-    deinit { free(bytes.baseAddress) }
-
     /// Probability · 255 of every pixel, row by row.
-    public var probabilities: UnsafeBufferPointer<UInt8> { UnsafeBufferPointer(bytes) }
+    public var probabilities: UnsafeBufferPointer<UInt8> { UnsafeBufferPointer(bytes.buffer) }
 
     /// - Returns: the mean probability.
     public func place(_ output: TileOutput<Detail>, at tile: TileGrid.Tile) -> Double {
@@ -86,7 +78,8 @@ public final class ProbabilityBand<Detail: Sendable>: TileBand, @unchecked Senda
                 let target = (tile.y - y + row) * width + span.lowerBound
                 let part = UnsafeBufferPointer(
                     rebasing: values[(span.lowerBound - tile.x)..<(span.upperBound - tile.x)])
-                _ = UnsafeMutableBufferPointer(rebasing: bytes[target..<(target + part.count)]).update(from: part)
+                _ = UnsafeMutableBufferPointer(rebasing: bytes.buffer[target..<(target + part.count)]).update(
+                    from: part)
             }
         }
     }

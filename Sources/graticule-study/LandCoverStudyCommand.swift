@@ -35,22 +35,13 @@ extension StudyCommand {
             var study = try LandCoverStudy(data: URL(fileURLWithPath: data), work: URL(fileURLWithPath: work))
             study.criteria = names
             study.seeds = seeds
-            let line = ProgressLine()
-            var isComplete = true
-            if !reportOnly {
-                isComplete = try study.run { event in
-                    switch event {
-                    case .begun(let job, let number, let count): Console.note("job \(number)/\(count): \(job.name)")
-                    case .progress(let job, let text): line.show("\(job.name): \(text)")
-                    case .done(let job, _, let seconds):
-                        line.end()
-                        Console.note("  \(job.name): \(Console.duration(seconds))")
-                    case .failed(_, let failure):
-                        line.end()
-                        Console.error("\(failure.name): \(failure.message)")
-                    }
+            let isComplete =
+                try reportOnly
+                || study.runOnTerminal { result in
+                    String(
+                        format: "accuracy %.3f, developed %.3f", result.all.accuracy,
+                        result.developed.accuracy)
                 }
-            }
             let report = LandCoverReport(
                 study: study, command: "graticule-study landcover --data \(data) --output \(output)")
             print(try report.write(to: URL(fileURLWithPath: output)).path)

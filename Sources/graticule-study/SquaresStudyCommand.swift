@@ -49,30 +49,11 @@ extension StudyCommand {
             study.seeds = seeds
             if let site, !tuning { try study.addSite(URL(fileURLWithPath: site)) }
             study.ownFolds = folds.map { Set(list($0)) }
-            let line = ProgressLine()
-            var isComplete = true
-            if !reportOnly {
-                isComplete = try study.run { event in
-                    switch event {
-                    case .begun(let job, let number, let count): Console.note("job \(number)/\(count): \(job.name)")
-                    case .progress(let job, let text): line.show("\(job.name): \(text)")
-                    case .done(let job, let result, let seconds):
-                        line.end()
-                        func auc(_ set: String) -> String {
-                            result.patches[set]?["disc"].map { String(format: "%.3f", $0.value) } ?? "–"
-                        }
-                        let f1 = result.cells.map {
-                            String(format: "%.3f (P %.2f, R %.2f)", $0.f1, $0.precision, $0.recall)
-                        }
-                        Console.note(
-                            "  \(job.name): AUC \(auc("natural")), hard \(auc("hard")), cell F1 \(f1 ?? "–"), empty \(String(format: "%.2f", result.empty ?? 0)), \(Console.duration(seconds))"
-                        )
-                    case .failed(_, let failure):
-                        line.end()
-                        Console.error("\(failure.name): \(failure.message)")
-                    }
+            let isComplete =
+                try reportOnly
+                || study.runOnTerminal { result in
+                    summary(of: result) + String(format: ", empty %.2f", result.empty ?? 0)
                 }
-            }
             let report = SquaresReport(
                 study: study,
                 command: "graticule-study squares --data \(data)" + (site.map { " --site \($0)" } ?? "")

@@ -78,34 +78,7 @@ struct StudyCommand: ParsableCommand {
                 methods: study.methods.filter { wanted.isEmpty || wanted.contains($0.name) },
                 steps: steps)
             experiment.mostSeeds = seeds ?? .max
-            let line = ProgressLine()
-            let start = Date()
-            var (done, isComplete) = (0, true)
-            if !reportOnly {
-                isComplete = try experiment.run { event in
-                    switch event {
-                    case .begun(let job, let number, let count):
-                        let spent = Date().timeIntervalSince(start)
-                        let left = done > 0 ? Console.duration(spent / Double(done) * Double(count - number + 1)) : "?"
-                        Console.note("job \(number)/\(count): \(job.name)  (about \(left) left)")
-                    case .progress(let job, let text): line.show("\(job.name): \(text)")
-                    case .done(let job, let result, let seconds):
-                        line.end()
-                        done += 1
-                        func auc(_ set: String) -> String {
-                            result.patches[set]?["disc"].map { String(format: "%.3f", $0.value) } ?? "–"
-                        }
-                        let f1 = result.cells.map { String(format: "%.3f", $0.f1) } ?? "–"
-                        Console.note(
-                            "  \(job.name): AUC \(auc("natural")), hard \(auc("hard")), cell F1 \(f1), \(Console.duration(seconds))"
-                        )
-                    case .failed(_, let failure):
-                        line.end()
-                        done += 1
-                        Console.error("\(failure.name): \(failure.message)")
-                    }
-                }
-            }
+            let isComplete = try reportOnly || experiment.runOnTerminal(summary: summary(of:))
             let report = ExperimentReport(
                 experiment: experiment, study: study,
                 command: "graticule-study lymphocytes --data \(data) --output \(output)"

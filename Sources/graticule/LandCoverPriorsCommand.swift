@@ -2,7 +2,6 @@ import ArgumentParser
 import BatchWork
 import Failures
 import Foundation
-import GeoRaster
 import LabelSuperResolution
 import LandCover
 import Raster
@@ -55,18 +54,9 @@ struct LandCoverPriorsCommand: ParsableCommand {
         }
         let (classes, labels) = (try LandClasses(named: tables.classes), try LandClasses(labelsNamed: tables.labels))
         var counted = LandCoverPriors(coarse: classes, labels: labels)
-        let coarseFolder = try RasterFolder(URL(fileURLWithPath: coarse))
-        var failures: [FailedInput] = []
-        for file in try RasterFolder(URL(fileURLWithPath: fine)).files {
-            do {
-                let partner = try coarseFolder.partner(of: RasterFolder.stem(file))
-                try counted.add(
-                    CoarseCells(
-                        image: GeoRaster(file), coarse: GeoRaster(partner), classes: classes, side: cellSide))
-            } catch {
-                failures.append(FailedInput(name: RasterFolder.stem(file), error: error))
-            }
-        }
+        let failures = counted.add(
+            coarse: try RasterFolder(URL(fileURLWithPath: coarse)), fine: try RasterFolder(URL(fileURLWithPath: fine)),
+            side: cellSide)
         for (value, cells) in counted.unknownValues.sorted(by: { $0.key < $1.key }) {
             Console.note("\(cells) cells of value \(Int(value)), which is no class, are left out")
         }

@@ -232,6 +232,20 @@ struct LandCoverTests {
         }
     }
 
+    /// EM that never begins a round would be SR under another name.
+    @Test func expectationMaximizationNeedsItsRounds() throws {
+        try TestFolders.withTemporary { folder in
+            var training = try training(folder, priors: LandCoverPriors.table4())
+            let adjust = training.adjust
+            training.adjust = { settings in
+                try adjust(&settings)
+                settings.training.objective = try Objective(named: "em", matching: StatisticsMatching())
+            }
+            let error = #expect(throws: InputError.self) { try training.run(resume: false) { _ in } }
+            #expect(error?.message.contains("first round, at step 301") == true)
+        }
+    }
+
     @Test func scoresAreThoseOfTheirDefinition() throws {
         try TestFolders.withTemporary { folder in
             let (map, truth) = (folder.appendingPathComponent("m.tif"), folder.appendingPathComponent("t.tif"))
@@ -286,6 +300,28 @@ struct LandCoverTests {
             #expect(made.transform == nil && made.width == 80 && made.height == 70)
             let row = try made.values(band: 0, in: .init(column: 0, row: 33, width: 80, height: 1))
             #expect(row[..<20].allSatisfy { $0 == 0 } && row[20...].allSatisfy { (1...4).contains($0) })
+
+            // A mask in the file counts like no data.
+            let shown = folder.appendingPathComponent("shown.tif")
+            try write(shown, width: 80, height: 70) { _, row, _ in row < 30 ? 0 : 255 }
+            let plain = folder.appendingPathComponent("plain.tif")
+            try write(plain, width: 80, height: 70, bands: 4) { column, row, band in
+                UInt8(1 + (column * 3 + row * 5 + band * 7) % 200)
+            }
+            func source(_ file: String, _ band: Int) -> String {
+                "<SimpleSource><SourceFilename relativeToVRT=\"1\">\(file)</SourceFilename><SourceBand>\(band)</SourceBand></SimpleSource>"
+            }
+            let bands = (1...4).map {
+                "<VRTRasterBand dataType=\"Byte\" band=\"\($0)\">\(source("plain.tif", $0))</VRTRasterBand>"
+            }.joined()
+            let masked = folder.appendingPathComponent("masked.vrt")
+            try Data(
+                "<VRTDataset rasterXSize=\"80\" rasterYSize=\"70\">\(bands)<MaskBand><VRTRasterBand dataType=\"Byte\">\(source("shown.tif", 1))</VRTRasterBand></MaskBand></VRTDataset>"
+                    .utf8
+            ).write(to: masked)
+            _ = try LandMapper(model: LandCoverModel(training.output)).map(masked, to: map)
+            let column = try GeoRaster(map).values(band: 0, in: .init(column: 40, row: 0, width: 1, height: 70))
+            #expect(column[..<30].allSatisfy { $0 == 0 } && column[30...].allSatisfy { (1...4).contains($0) })
 
             // One image that cannot be used costs itself; none left is an error.
             var other = training

@@ -82,6 +82,13 @@ public struct TrainingConfiguration: Codable, Equatable, Sendable {
         return step > start && (step - start - 1) % round == 0
     }
 
+    /// The step with which expectation maximisation begins its first round; before it is statistics matching alone. nil for other
+    /// criteria.
+    public var firstRound: Int? {
+        guard case .expectationMaximization = objective.criterion else { return nil }
+        return (1...1_000_000).first { beginsRound($0) }
+    }
+
     /// Whether a round of expectation maximisation has begun by a step.
     func hasRound(at step: Int) -> Bool { (1...max(1, step)).contains { beginsRound($0) } }
 

@@ -45,8 +45,8 @@ public struct ChangeDetection: Sendable {
     public let projection: String
     private let before: GeoRaster
     /// Pixels of the earlier raster in a window.
-    private let wide: Int
-    private let high: Int
+    private let windowWidth: Int
+    private let windowHeight: Int
 
     /// The side of a window in units of the CRS where none is given (paper Appendix D).
     public static let defaultSide = 240.0
@@ -75,26 +75,26 @@ public struct ChangeDetection: Sendable {
         guard side.isFinite, side > 0, side / own.pixelSize.width < 1e6, side / own.pixelSize.height < 1e6 else {
             throw InputError(.unusable, "\(side) is no side of a window of \(before.url.path)")
         }
-        wide = max(1, Int((side / own.pixelSize.width).rounded()))
-        high = max(1, Int((side / own.pixelSize.height).rounded()))
-        columns = before.width / wide
-        rows = before.height / high
+        windowWidth = max(1, Int((side / own.pixelSize.width).rounded()))
+        windowHeight = max(1, Int((side / own.pixelSize.height).rounded()))
+        columns = before.width / windowWidth
+        rows = before.height / windowHeight
         guard columns > 0, rows > 0 else {
             throw InputError(
                 .unusable,
                 "\(before.url.path) is smaller than a window of \(side) units of its CRS: give another --window")
         }
         let c = own.coefficients
-        let (across, down) = (Double(wide), Double(high))
+        let (across, down) = (Double(windowWidth), Double(windowHeight))
         transform = GeoTransform([c[0], c[1] * across, c[2] * down, c[3], c[4] * across, c[5] * down])
         if signal == .image {
             calibration = try ChangeDetection.calibration(before: before, after: after)
         }
         for row in 0..<rows {
-            let strip = GeoRaster.Window(column: 0, row: row * high, width: before.width, height: high)
+            let strip = GeoRaster.Window(column: 0, row: row * windowHeight, width: before.width, height: windowHeight)
             var sums = [(sum: Double, count: Int)](repeating: (0, 0), count: columns)
             try ChangeDetection.compare(before, after, strip) { band, column, one, other in
-                guard column / wide < columns else { return }
+                guard column / windowWidth < columns else { return }
                 let difference: Double
                 switch signal {
                 case .image:
@@ -104,10 +104,10 @@ public struct ChangeDetection: Sendable {
                 // Half of the sum over labels is the share that moved; bytes of probabilities are 1 to 255.
                 case .map: difference = abs(Double(one) - Double(other)) / 254 / 2
                 }
-                sums[column / wide].sum += difference
-                if band == 0 { sums[column / wide].count += 1 }
+                sums[column / windowWidth].sum += difference
+                if band == 0 { sums[column / windowWidth].count += 1 }
             }
-            for (column, own) in sums.enumerated() where own.count * 2 >= wide * high {
+            for (column, own) in sums.enumerated() where own.count * 2 >= windowWidth * windowHeight {
                 let middle = transform.place(column: Double(column) + 0.5, row: Double(row) + 0.5)
                 windows.append(
                     Window(
@@ -185,7 +185,8 @@ public struct ChangeDetection: Sendable {
             let values = try raster.values(
                 band: 0, on: before,
                 window: GeoRaster.Window(
-                    column: window.column * wide, row: window.row * high, width: wide, height: high))
+                    column: window.column * windowWidth, row: window.row * windowHeight, width: windowWidth,
+                    height: windowHeight))
             let known = values.filter { !$0.isNaN }
             return known.isEmpty ? nil : Double(known.count { $0 != 0 }) > share * Double(known.count)
         }

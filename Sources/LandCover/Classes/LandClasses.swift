@@ -43,17 +43,13 @@ public struct LandClasses: Codable, Equatable, Sendable {
         codes = classes.enumerated().map { Code(value: $1.value, index: $0) }
     }
 
-    /// The class of a value; nil where no class has it.
+    /// The class of a value; nil where no class has it. For many values there is ``lookup``.
     public func index(of value: Float) -> Int? {
         codes.first { Float($0.value) == value }?.index
     }
 
-    /// The same as a table for bytes; −1 where no class has the value.
-    public var byteTable: [Int8] {
-        var table = [Int8](repeating: -1, count: 256)
-        for code in codes where (0...255).contains(code.value) { table[code.value] = Int8(code.index) }
-        return table
-    }
+    /// The class of each value, found at once: for loops over pixels.
+    public var lookup: CodeLookup { CodeLookup(codes) }
 
     /// The code with which a class is written: its first.
     public func value(of index: Int) -> UInt8 {
@@ -130,6 +126,25 @@ public struct LandClasses: Codable, Equatable, Sendable {
         case "land4": self = .fourLabels
         default: self = try LandClasses(contentsOf: URL(fileURLWithPath: text))
         }
+    }
+}
+
+/// The class of each code.
+public struct CodeLookup: Sendable {
+    /// By code; −1 where no class has it.
+    private let indices: [Int16]
+
+    fileprivate init(_ codes: [LandClasses.Code]) {
+        var indices = [Int16](repeating: -1, count: (codes.map(\.value).max() ?? 0) + 1)
+        for code in codes { indices[code.value] = Int16(code.index) }
+        self.indices = indices
+    }
+
+    /// nil where no class has the value.
+    public subscript(value: Float) -> Int? {
+        guard value >= 0, value < Float(indices.count) else { return nil }
+        let code = Int(value)
+        return Float(code) == value && indices[code] >= 0 ? Int(indices[code]) : nil
     }
 }
 

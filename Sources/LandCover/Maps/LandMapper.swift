@@ -55,14 +55,11 @@ private struct BandReader: RegionReader {
 }
 
 /// One tile row of a map.
-///
-/// `@unchecked Sendable`: tiles lie side by side, so each thread writes bytes that no other touches, and they are read only after all
-/// have been placed.
-private final class MapBand: TileBand, @unchecked Sendable {
+private final class MapBand: TileBand {
     typealias Detail = BandReader.Detail
 
     /// What each pixel becomes.
-    enum Content {
+    enum Content: Sendable {
         /// The code of the likeliest label.
         case codes([UInt8], weights: [Double]?)
         /// The probability of each label, 1 to 255; 0 is no data.
@@ -80,21 +77,18 @@ private final class MapBand: TileBand, @unchecked Sendable {
     private let y: Int
     private let content: Content
     /// Rows of the map; in each row band by band.
-    let bytes: UnsafeMutableBufferPointer<UInt8>
+    let bytes: RowBytes
 
     init(width: Int, rows: Range<Int>, content: Content) {
         self.width = width
         y = rows.lowerBound
         self.content = content
-        let count = width * rows.count * content.bands
-        bytes = UnsafeMutableBufferPointer(
-            start: calloc(max(1, count), 1).assumingMemoryBound(to: UInt8.self), count: count)
+        bytes = RowBytes(count: width * rows.count * content.bands)
     }
-
-    deinit { free(bytes.baseAddress) }
 
     func place(_ output: TileOutput<Detail>, at tile: TileGrid.Tile) -> Int {
         let data = output.detail.isData
+        let bytes = bytes.buffer
         let bands = content.bands
         switch content {
         case .codes(let codes, let weights):
@@ -198,7 +192,7 @@ public struct LandMapper: Sendable {
                         firstFailure = firstFailure ?? error
                     }
                 }
-                try writer.append(UnsafeBufferPointer(row.band.bytes))
+                try writer.append(UnsafeBufferPointer(row.band.bytes.buffer))
                 progress(Double(writer.rows) / Double(raster.height))
             }
         }

@@ -89,15 +89,15 @@ public struct MapEvaluation: Sendable {
         let cells = try coarse.flatMap { coarse in
             try group.map { try CoarseCells(image: truth, coarse: coarse, classes: $0.classes) }
         }
-        let none = labels.count
+        let (none, lookup) = (labels.count, labels.lookup)
         try CoarseCells.strips(of: truth) { window in
             let (found, wanted) = (try map.values(band: 0, in: window), try truth.values(band: 0, in: window))
             let known = try cells?.cells(in: window)
             for index in wanted.indices {
-                guard truth.isData(wanted[index], band: 0), let label = labels.index(of: wanted[index]) else {
+                guard truth.isData(wanted[index], band: 0), let label = lookup[wanted[index]] else {
                     continue
                 }
-                let own = map.isData(found[index], band: 0) ? labels.index(of: found[index]) ?? none : none
+                let own = map.isData(found[index], band: 0) ? lookup[found[index]] ?? none : none
                 all.counts[label][own] += 1
                 guard let known, let group else { continue }
                 let cell = known.grid.cells[index]

@@ -44,8 +44,8 @@ public struct MapPicture {
         }
         for (title, raster) in [("map", map), ("truth", truth)] {
             guard let raster else { continue }
-            let values = try raster.values(band: 0, in: window)
-            parts.append((title, painted(labels, window) { labels.index(of: values[$0]) }))
+            let (values, lookup) = (try raster.values(band: 0, in: window), labels.lookup)
+            parts.append((title, painted(labels, window) { lookup[values[$0]] }))
         }
         let zoom = max(1, 512 / max(width, height))
         let (gap, top, bottom) = (12, 30, 34)

@@ -32,36 +32,19 @@ struct CellIndex: Sendable {
         var all = [[Cell]](repeating: [], count: classes)
         var sides: [Int] = []
         for (number, image) in images.enumerated() {
-            struct Sum {
-                var known: Int
-                var count = 0
-                var x = 0
-                var y = 0
-                var lastRow = 0
-            }
-            var open: [Int: Sum] = [:]
-            func close(_ sum: Sum) {
-                guard sum.count >= image.leastCellPixels else { return }
-                all[sum.known].append(Cell(image: number, x: sum.x / sum.count, y: sum.y / sum.count))
-            }
-            try CoarseCells.strips(of: image.image) { window in
-                let (grid, known) = try image.cells(in: window)
-                for (index, cell) in grid.cells.enumerated() where cell >= 0 {
-                    guard let known = known[Int(cell)] else { continue }
-                    var sum = open[grid.keys[Int(cell)]] ?? Sum(known: known)
+            typealias Sum = (count: Int, x: Int, y: Int)
+            try image.addUp(Sum(0, 0, 0)) { strip in
+                { sum, pixel in
                     sum.count += 1
-                    sum.x += index % window.width
-                    sum.y += window.row + index / window.width
-                    sum.lastRow = window.row
-                    open[grid.keys[Int(cell)]] = sum
+                    sum.x += pixel % strip.width
+                    sum.y += strip.row + pixel / strip.width
                 }
-                for key in open.keys.sorted() {
-                    guard let sum = open[key], sum.lastRow < window.row else { continue }
-                    close(sum)
-                    open[key] = nil
-                }
+            } merge: { sum, other in
+                sum = (sum.count + other.count, sum.x + other.x, sum.y + other.y)
+            } done: { _, known, sum in
+                guard let known, sum.count >= image.leastCellPixels else { return }
+                all[known].append(Cell(image: number, x: sum.x / sum.count, y: sum.y / sum.count))
             }
-            for key in open.keys.sorted() { if let sum = open[key] { close(sum) } }
             sides.append(CellIndex.superblock * max(1, Int(Double(image.cellPixels).squareRoot())))
         }
         squareSide = sides

@@ -16,6 +16,7 @@ public struct CoarseCells: Sendable {
     public let coarse: GeoRaster
     public let classes: LandClasses
     private let source: Source
+    private let lookup: CodeLookup
     /// Pixels of a whole cell, about.
     public let cellPixels: Int
 
@@ -30,6 +31,7 @@ public struct CoarseCells: Sendable {
         self.image = image
         self.coarse = coarse
         self.classes = classes
+        lookup = classes.lookup
         if coarse.hasPixels(of: image) {
             let size = image.transform?.pixelSize.width ?? 1
             let wanted = (side ?? CoarseCells.defaultSide) / size
@@ -85,11 +87,51 @@ public struct CoarseCells: Sendable {
             case .own: try CellGrid(coarse: coarse, on: image, window: window)
             case .resampled(let side): try CellGrid(resampled: coarse, side: side, window: window)
             }
-        return (grid, grid.values.map(classes.index(of:)))
+        return (grid, grid.values.map { lookup[$0] })
     }
 
     /// Fewer pixels of a cell than this – half of a whole one – are a piece, whose shares are not those of a cell.
     public var leastCellPixels: Int { max(1, cellPixels / 2) }
+
+    /// Adds up over the pixels of each cell, strip by strip from the top; what is held is the cells of two strips.
+    ///
+    /// - Parameters:
+    ///   - empty: the sum of no pixel.
+    ///   - begin: gives for a strip what adds one of its pixels, by its place in the strip.
+    ///   - merge: adds what another strip has of the same cell.
+    ///   - done: gets each cell's value, its class where the table has one, and its sum, in an order that is always the same.
+    func addUp<Sum>(
+        _ empty: Sum, begin: (GeoRaster.Window) throws -> (_ sum: inout Sum, _ pixel: Int) -> Void,
+        merge: (inout Sum, Sum) -> Void, done: (_ value: Float, _ known: Int?, _ sum: Sum) -> Void
+    ) throws {
+        var open: [Int: OpenCell<Sum>] = [:]
+        func close(before row: Int) {
+            for key in open.keys.sorted() {
+                guard let cell = open[key], cell.lastRow < row else { continue }
+                done(cell.value, cell.known, cell.sum)
+                open[key] = nil
+            }
+        }
+        try CoarseCells.strips(of: image) { strip in
+            let (grid, known) = try cells(in: strip)
+            let add = try begin(strip)
+            var sums = [Sum](repeating: empty, count: known.count)
+            for (pixel, cell) in grid.cells.enumerated() where cell >= 0 { add(&sums[Int(cell)], pixel) }
+            for cell in sums.indices {
+                let key = grid.keys[cell]
+                open[
+                    key, default: OpenCell(value: grid.values[cell], known: known[cell], sum: empty, lastRow: strip.row)
+                ].lastRow = strip.row
+                if var own = open[key] {
+                    merge(&own.sum, sums[cell])
+                    open[key] = own
+                }
+            }
+            // A cell that this strip did not touch is whole.
+            close(before: strip.row)
+        }
+        close(before: .max)
+    }
 
     /// Calls back for each strip of the image from the top, with all its columns.
     static func strips(of raster: GeoRaster, rows: Int = 256, _ body: (GeoRaster.Window) throws -> Void) rethrows {
@@ -98,4 +140,12 @@ public struct CoarseCells: Sendable {
                 GeoRaster.Window(column: 0, row: row, width: raster.width, height: min(rows, raster.height - row)))
         }
     }
+}
+
+/// A cell of which further strips may hold pixels.
+private struct OpenCell<Sum> {
+    var value: Float
+    var known: Int?
+    var sum: Sum
+    var lastRow: Int
 }

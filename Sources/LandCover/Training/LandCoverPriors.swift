@@ -1,5 +1,5 @@
 internal import BatchWork
-internal import Failures
+public import Failures
 internal import Foundation
 internal import GeoRaster
 public import LabelSuperResolution
@@ -30,51 +30,50 @@ public struct LandCoverPriors {
     ///
     /// A cell's shares are those of its pixels with a label; cells of which less than half has one are left out.
     public mutating func add(_ found: CoarseCells) throws {
-        struct Sum {
-            var value: Float
-            var known: Int?
-            var counts: [Int]
-        }
-        // Pixels without a label, as those of no data, count for nothing.
-        let table = labels
-        var open: [Int: Sum] = [:]
-        var lastRow: [Int: Int] = [:]
-        let fine = found.image
-        func close(_ sum: Sum, into priors: inout LandCoverPriors) {
-            let total = sum.counts.reduce(0, +)
+        let (fine, lookup) = (found.image, labels.lookup)
+        try found.addUp([Int](repeating: 0, count: labels.count)) { strip in
+            let values = try fine.values(band: 0, in: strip)
+            // Pixels without a label, as those of no data, count for nothing.
+            return { counts, pixel in
+                guard fine.isData(values[pixel], band: 0), let label = lookup[values[pixel]] else { return }
+                counts[label] += 1
+            }
+        } merge: { counts, others in
+            for label in counts.indices { counts[label] += others[label] }
+        } done: { value, known, counts in
+            let total = counts.reduce(0, +)
             guard total >= found.leastCellPixels else { return }
-            guard let known = sum.known else {
-                priors.unknownValues[sum.value, default: 0] += 1
+            guard let known else {
+                unknownValues[value, default: 0] += 1
                 return
             }
-            priors.cells[known] += 1
-            for label in sum.counts.indices {
-                let share = Double(sum.counts[label]) / Double(total)
-                priors.sums[known][label] += share
-                priors.squares[known][label] += share * share
+            cells[known] += 1
+            for label in counts.indices {
+                let share = Double(counts[label]) / Double(total)
+                sums[known][label] += share
+                squares[known][label] += share * share
             }
         }
-        try CoarseCells.strips(of: fine) { window in
-            let (grid, classes) = try found.cells(in: window)
-            let values = try fine.values(band: 0, in: window)
-            for (index, cell) in grid.cells.enumerated() where cell >= 0 {
-                guard fine.isData(values[index], band: 0), let label = table.index(of: values[index]) else { continue }
-                let key = grid.keys[Int(cell)]
-                open[
-                    key,
-                    default: Sum(
-                        value: grid.values[Int(cell)], known: classes[Int(cell)],
-                        counts: [Int](repeating: 0, count: table.count))
-                ].counts[label] += 1
-                lastRow[key] = window.row
-            }
-            // Cells that a whole strip did not touch are done; memory does not grow with the raster.
-            for (key, row) in lastRow where row < window.row - window.height {
-                if let sum = open.removeValue(forKey: key) { close(sum, into: &self) }
-                lastRow[key] = nil
+    }
+
+    /// Adds all pairs of two folders, by name.
+    ///
+    /// - Parameter side: of a coarse cell where the coarse rasters have the fine ones' pixels; see ``CoarseCells``.
+    /// - Returns: the fine rasters that could not be used.
+    public mutating func add(coarse folder: RasterFolder, fine: RasterFolder, side: Double? = nil) -> [FailedInput] {
+        var failures: [FailedInput] = []
+        for file in fine.files {
+            let name = RasterFolder.stem(file)
+            do {
+                try add(
+                    CoarseCells(
+                        image: GeoRaster(file), coarse: GeoRaster(folder.partner(of: name)), classes: coarse,
+                        side: side))
+            } catch {
+                failures.append(FailedInput(name: name, error: error))
             }
         }
-        for key in open.keys.sorted() { if let sum = open[key] { close(sum, into: &self) } }
+        return failures
     }
 
     /// η and ρ, the means and standard deviations over each class's cells (divided by their number).

@@ -63,7 +63,7 @@ public struct LandCoverSource: BlockSource {
     private let images: [LandImage]
     private let scaling: BandScaling
     private let sampling: LandSampling
-    private let labels: LandClasses
+    private let lookup: CodeLookup
     private let seed: UInt64
     private let index: CellIndex
     public let identity: String
@@ -78,7 +78,7 @@ public struct LandCoverSource: BlockSource {
         self.images = images
         self.scaling = scaling
         self.sampling = sampling
-        self.labels = labels
+        lookup = labels.lookup
         self.seed = seed
         index = try CellIndex(images.map(\.cells), classes: coarse.count, seed: seed)
         guard index.training.contains(where: { !$0.isEmpty }) else {
@@ -244,7 +244,7 @@ public struct LandCoverSource: BlockSource {
                 let cell = Int(grid.cells[row * window.width + column])
                 guard cell >= 0 else { continue }
                 numbers[row * side + column] = own[cell]
-                if let values, showsFine[cell], let label = labels.index(of: values[row * window.width + column]) {
+                if let values, showsFine[cell], let label = lookup[values[row * window.width + column]] {
                     fine[row * side + column] = Int8(label)
                 }
             }

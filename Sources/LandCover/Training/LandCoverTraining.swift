@@ -120,10 +120,15 @@ public struct LandCoverTraining {
         let scaling = try LandCoverTraining.scaling(of: sums)
         let source = try LandCoverSource(
             opened, scaling: scaling, sampling: settings.sampling, coarse: coarseClasses, labels: labels, seed: seed)
+        let steps = steps ?? settings.training.steps
+        if let first = settings.training.firstRound, steps < first {
+            throw InputError(
+                .unusable,
+                "criterion em is sr until its first round, at step \(first): train for more than \(steps) steps")
+        }
         let folder = ModelFolder(output)
         try folder.create()
         report(.ready(images: opened.map(\.name), cellsPerClass: source.cellsPerClass))
-        let steps = steps ?? settings.training.steps
         let networks = try EnsembleTraining(
             folder: folder, configuration: settings.training, priors: priors, device: device
         ).run(

@@ -43,6 +43,9 @@ public struct LandCoverStudy: Study {
     /// A confusion that can be kept and added up.
     public struct MapScores: Codable, Sendable {
         var confusion: MapEvaluation.Confusion
+
+        /// Share of pixels whose label is found.
+        public var accuracy: Double { confusion.accuracy }
     }
 
     public let work: URL
