@@ -45,11 +45,15 @@ public final class GeoRasterWriter {
     private var isFinished = false
     /// Rows that are there, from the top.
     public private(set) var rows: Int
+    /// How many tiles of these rows could not be read: it goes along with them to the writer that goes on.
+    public private(set) var unreadableTiles: Int
 
     /// The side of a tile of the file.
     public static let tileSide = 512
     /// Where the first row begins: before it stands whose rows they are.
     private static let headerBytes = 4096
+    /// Where in the header the number of unreadable tiles stands.
+    private static let tallyOffset = 4096 - 8
 
     /// - Parameters:
     ///   - bands: bytes of a pixel.
@@ -81,9 +85,10 @@ public final class GeoRasterWriter {
         }
         let text = "graticule map \(width) \(height) \(bands) \(identity ?? "")"
         var header = [UInt8](repeating: 0, count: GeoRasterWriter.headerBytes)
-        for (index, byte) in text.utf8.prefix(header.count).enumerated() { header[index] = byte }
-        var found = [UInt8](repeating: 0, count: header.count)
-        let isSame = pread(opened, &found, found.count, 0) == found.count && found == header
+        let (length, tally) = (header.count, GeoRasterWriter.tallyOffset)
+        for (index, byte) in text.utf8.prefix(tally).enumerated() { header[index] = byte }
+        var found = [UInt8](repeating: 0, count: length)
+        let isSame = pread(opened, &found, length, 0) == length && found[..<tally] == header[..<tally]
         let bytes = isKept && isSame ? Int(lseek(opened, 0, SEEK_END)) - header.count : 0
         let whole = min(height, bytes / (width * bands))
         let size = header.count + whole * width * bands
@@ -96,6 +101,8 @@ public final class GeoRasterWriter {
         }
         file = opened
         rows = whole
+        let kept = found[tally...].reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+        unreadableTiles = isKept && isSame ? Int(clamping: kept) : 0
     }
 
     private static func unwritable(_ url: URL) -> GeoRasterError {
@@ -119,12 +126,24 @@ public final class GeoRasterWriter {
 
     /// Adds rows at the bottom.
     ///
-    /// - Parameter values: of whole rows; in each row band by band.
-    public func append(_ values: UnsafeBufferPointer<UInt8>) throws(GeoRasterError) {
+    /// - Parameters:
+    ///   - values: of whole rows; in each row band by band.
+    ///   - unreadable: tiles of these rows that could not be read.
+    public func append(
+        _ values: UnsafeBufferPointer<UInt8>, unreadable: Int = 0
+    ) throws(GeoRasterError) {
         let rowBytes = width * bands
         precondition(values.count % rowBytes == 0, "whole rows are added")
         guard rows + values.count / rowBytes <= height else {
             throw GeoRasterError(.unwritable, "\(url.path) has \(height) rows, and no more")
+        }
+        if unreadable > 0 {
+            // Before the rows: a tile counted twice after a crash is better than one that is forgotten.
+            unreadableTiles += unreadable
+            let tally = (0..<8).map { UInt8(truncatingIfNeeded: unreadableTiles >> (8 * $0)) }
+            guard pwrite(file, tally, 8, off_t(GeoRasterWriter.tallyOffset)) == 8 else {
+                throw GeoRasterWriter.unwritable(url)
+            }
         }
         var (done, start) = (0, GeoRasterWriter.headerBytes + rows * rowBytes)
         while done < values.count {

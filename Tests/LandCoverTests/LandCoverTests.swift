@@ -323,6 +323,25 @@ struct LandCoverTests {
             let column = try GeoRaster(map).values(band: 0, in: .init(column: 40, row: 0, width: 1, height: 70))
             #expect(column[..<30].allSatisfy { $0 == 0 } && column[30...].allSatisfy { (1...4).contains($0) })
 
+            // What could not be read before a stop is told at the end too.
+            try write(plain, width: 80, height: 300, bands: 4) { column, row, _ in UInt8(1 + (column + row) % 200) }
+            func placed(_ file: String, _ band: Int, _ top: Int, _ height: Int) -> String {
+                "<SimpleSource><SourceFilename relativeToVRT=\"1\">\(file)</SourceFilename><SourceBand>\(band)</SourceBand><SrcRect xOff=\"0\" yOff=\"\(top)\" xSize=\"80\" ySize=\"\(height)\"/><DstRect xOff=\"0\" yOff=\"\(top)\" xSize=\"80\" ySize=\"\(height)\"/></SimpleSource>"
+            }
+            let holed = folder.appendingPathComponent("holed.vrt")
+            let parts = (1...4).map {
+                "<VRTRasterBand dataType=\"Byte\" band=\"\($0)\">\(placed("gone.tif", $0, 0, 10))\(placed("plain.tif", $0, 10, 290))</VRTRasterBand>"
+            }.joined()
+            try Data("<VRTDataset rasterXSize=\"80\" rasterYSize=\"300\">\(parts)</VRTDataset>".utf8).write(to: holed)
+            var slow = try LandMapper(model: LandCoverModel(training.output))
+            slow.tileSide = 64
+            let stop = StopRequest()
+            slow.stop = stop
+            #expect(try slow.map(holed, to: map) { if $0 > 0 { stop.stop() } }.wasStopped)
+            slow.stop = StopRequest()
+            let report = try slow.map(holed, to: map)
+            #expect(report.unreadableTiles == 2 && !report.wasStopped)
+
             // One image that cannot be used costs itself; none left is an error.
             var other = training
             other.only = []

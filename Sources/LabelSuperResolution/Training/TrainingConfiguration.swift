@@ -72,21 +72,24 @@ public struct TrainingConfiguration: Codable, Equatable, Sendable {
     /// The first step of each round of expectation maximisation: the network as it is then relabels for the next one. The
     /// start takes half of the schedule, two rounds the rest; like the schedule this depends on the step alone.
     func beginsRound(_ step: Int) -> Bool {
-        guard case .expectationMaximization = objective.criterion else { return false }
+        rounds.map { step > $0.start && (step - $0.start - 1) % $0.length == 0 } ?? false
+    }
+
+    /// Steps before the first round, and of a round; nil for other criteria.
+    private var rounds: (start: Int, length: Int)? {
+        guard case .expectationMaximization = objective.criterion else { return nil }
         let length =
             switch schedule {
             case .cosine(_, let length): length
             case .steps(let every): 2 * every
             }
-        let (start, round) = (length / 2, max(1, length / 4))
-        return step > start && (step - start - 1) % round == 0
+        return (length / 2, max(1, length / 4))
     }
 
     /// The step with which expectation maximisation begins its first round; before it is statistics matching alone. nil for other
     /// criteria.
     public var firstRound: Int? {
-        guard case .expectationMaximization = objective.criterion else { return nil }
-        return (1...1_000_000).first { beginsRound($0) }
+        rounds.map { $0.start + 1 }
     }
 
     /// Whether a round of expectation maximisation has begun by a step.

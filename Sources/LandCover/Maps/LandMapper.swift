@@ -86,7 +86,7 @@ private final class MapBand: TileBand {
         bytes = RowBytes(count: width * rows.count * content.bands)
     }
 
-    func place(_ output: TileOutput<Detail>, at tile: TileGrid.Tile) -> Int {
+    func place(_ output: TileOutput<Detail>, at tile: TileGrid.Tile) {
         let data = output.detail.isData
         let bytes = bytes.buffer
         let bands = content.bands
@@ -110,7 +110,6 @@ private final class MapBand: TileBand {
                 }
             }
         }
-        return data.count { $0 }
     }
 
     func markUnreadable(_ tile: TileGrid.Tile) {}
@@ -180,29 +179,28 @@ public struct LandMapper: Sendable {
             makeBand: { MapBand(width: width, rows: $0, content: content) }, finishedTile: {})
         pipeline.start(threads: max(1, threads))
         defer { pipeline.close() }
-        var (unreadable, firstFailure): (Int, GeoRasterError?) = (0, nil)
+        var firstFailure: GeoRasterError?
         work: while true {
             switch try pipeline.next() {
             case .end: break work
             case .waiting: progress(Double(writer.rows) / Double(raster.height))
             case .row(let row):
-                for tile in row.tiles {
-                    if case .failure(let error) = tile.result {
-                        unreadable += 1
-                        firstFailure = firstFailure ?? error
-                    }
+                let failures = row.tiles.compactMap { tile -> GeoRasterError? in
+                    if case .failure(let error) = tile.result { error } else { nil }
                 }
-                try writer.append(UnsafeBufferPointer(row.band.bytes.buffer))
+                firstFailure = firstFailure ?? failures.first
+                try writer.append(UnsafeBufferPointer(row.band.bytes.buffer), unreadable: failures.count)
                 progress(Double(writer.rows) / Double(raster.height))
             }
         }
         guard writer.rows == raster.height else {
-            return Report(pixels: 0, unreadableTiles: unreadable, wasStopped: true, warning: nil)
+            return Report(pixels: 0, unreadableTiles: writer.unreadableTiles, wasStopped: true, warning: nil)
         }
-        if let firstFailure, unreadable == grid.tileCount {
+        let unreadable = writer.unreadableTiles
+        if unreadable >= grid.tileCount {
             // A map without anything must not be what the next run goes on with.
             writer.discard()
-            throw firstFailure
+            throw firstFailure ?? GeoRasterError(.unreadable, "no part of raster \(image.path) can be read")
         }
         try writer.finish()
         return Report(
