@@ -149,7 +149,8 @@ let package = Package(
         .target(
             name: "GraticuleServer",
             dependencies: [
-                "Failures", "BatchWork", "Lymphocytes", "LabelSuperResolution", "ResultStore", "WholeSlide", "Raster",
+                "Failures", "BatchWork", "Lymphocytes", "LandCover", "GeoRaster", "LabelSuperResolution", "ResultStore",
+                "WholeSlide", "Raster",
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
@@ -231,8 +232,8 @@ let package = Package(
         .testTarget(
             name: "GraticuleServerTests",
             dependencies: [
-                "GraticuleServer", "graticule", "graticule-query", "Lymphocytes", "ResultStore", "GraticuleTesting",
-                "Failures", "BatchWork",
+                "GraticuleServer", "graticule", "graticule-query", "Lymphocytes", "LandCover", "LabelSuperResolution",
+                "Phantoms", "ResultStore", "GraticuleTesting", "Failures", "BatchWork",
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Logging", package: "swift-log"),

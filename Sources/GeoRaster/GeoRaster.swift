@@ -133,6 +133,17 @@ public struct GeoRaster: Sendable {
     /// - Parameter band: from 0.
     /// - Throws: ``GeoRasterError`` where the window is not within the raster, or cannot be read.
     public func values(band: Int, in window: Window) throws(GeoRasterError) -> [Float] {
+        try values(band: band, in: window, width: window.width, height: window.height)
+    }
+
+    /// The values of a band in a window, with so many columns and rows instead of the window's own: nearest neighbour, from an overview
+    /// where the file has one.
+    ///
+    /// - Throws: ``GeoRasterError`` where the window is not within the raster, or cannot be read.
+    public func values(
+        band: Int, in window: Window, width columns: Int, height rows: Int
+    ) throws(GeoRasterError) -> [Float] {
+        precondition(columns > 0 && rows > 0, "a window has pixels")
         guard (0..<bands).contains(band), window.column >= 0, window.row >= 0, window.width > 0, window.height > 0,
             window.column + window.width <= width, window.row + window.height <= height
         else {
@@ -141,14 +152,14 @@ public struct GeoRaster: Sendable {
                 "raster \(url.path) of \(width)×\(height) px and \(bands) bands has no window of \(window.width)×\(window.height) px at (\(window.column), \(window.row)) in band \(band + 1)"
             )
         }
-        var result = [Float](repeating: 0, count: window.width * window.height)
+        var result = [Float](repeating: 0, count: columns * rows)
         let (status, reason) = shared.handle.withLock { handle in
             CPLErrorReset()
             let status = result.withUnsafeMutableBytes { buffer in
                 GDALRasterIO(
                     GDALGetRasterBand(handle.dataset, Int32(band + 1)), GF_Read, Int32(window.column),
                     Int32(window.row), Int32(window.width), Int32(window.height), buffer.baseAddress,
-                    Int32(window.width), Int32(window.height), GDT_Float32, 0, 0)
+                    Int32(columns), Int32(rows), GDT_Float32, 0, 0)
             }
             return (status, GDAL.reason)
         }

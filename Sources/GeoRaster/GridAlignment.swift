@@ -46,18 +46,41 @@ struct Lattice {
     }
 }
 
+/// The pixels of a raster as a grid on the ground, or a coarser or finer one.
+public struct GroundGrid: Sendable {
+    public let transform: GeoTransform
+    public let projection: String
+
+    /// - Throws: ``GeoRasterError`` where the raster has no place.
+    public init(_ raster: GeoRaster) throws(GeoRasterError) {
+        (transform, projection) = try raster.placement()
+    }
+
+    private init(transform: GeoTransform, projection: String) {
+        (self.transform, self.projection) = (transform, projection)
+    }
+
+    /// Its pixels joined, `factor` × `factor` to one; the upper left corner stays.
+    public func coarser(by factor: Int) -> GroundGrid {
+        let (c, by) = (transform.coefficients, Double(factor))
+        return GroundGrid(
+            transform: GeoTransform([c[0], c[1] * by, c[2] * by, c[3], c[4] * by, c[5] * by]), projection: projection)
+    }
+}
+
 extension GeoRaster {
-    /// Where each pixel of a window of another raster lies in this one: the place in the pixels of `read`, which holds all of them; −1
-    /// where the pixel lies beyond this raster.
-    ///
+    /// Where the pixels of a window lie in a raster: its column and row; −1 where beyond it.
+    private struct Places {
+        let read: Window
+        let columns: [Int32]
+        let rows: [Int32]
+    }
+
     /// - Returns: nil where no pixel lies in this raster.
-    /// - Throws: ``GeoRasterError`` where either has no place, or there is no way between their CRS.
-    func places(
-        of window: Window, on other: GeoRaster
-    ) throws(GeoRasterError) -> (read: Window, places: [Int32])? {
-        let (own, ownCRS) = try other.placement()
+    private func places(of window: Window, on grid: GroundGrid) throws(GeoRasterError) -> Places? {
         let (target, targetCRS) = try placement()
-        let conversion = try CoordinateConversion(from: ownCRS, to: targetCRS)
+        let own = grid.transform
+        let conversion = try CoordinateConversion(from: grid.projection, to: targetCRS)
         let count = window.width * window.height
         var columns = [Int32](repeating: -1, count: count)
         var rows = columns
@@ -95,11 +118,24 @@ extension GeoRaster {
         guard left <= right else { return nil }
         let read = Window(
             column: Int(left), row: Int(top), width: Int(right - left) + 1, height: Int(bottom - top) + 1)
-        let places = columns.indices.map { index in
-            columns[index] < 0
-                ? -1 : (rows[index] - top) * Int32(read.width) + columns[index] - left
+        return Places(read: read, columns: columns, rows: rows)
+    }
+
+    /// Where each pixel of a window of another raster lies in this one: the place in the pixels of `read`, which holds all of them; −1
+    /// where the pixel lies beyond this raster.
+    ///
+    /// - Returns: nil where no pixel lies in this raster.
+    /// - Throws: ``GeoRasterError`` where either has no place, or there is no way between their CRS.
+    func places(
+        of window: Window, on other: GeoRaster
+    ) throws(GeoRasterError) -> (read: Window, places: [Int32])? {
+        guard let found = try places(of: window, on: GroundGrid(other)) else { return nil }
+        let (left, top) = (Int32(found.read.column), Int32(found.read.row))
+        let places = found.columns.indices.map { index in
+            found.columns[index] < 0
+                ? -1 : (found.rows[index] - top) * Int32(found.read.width) + found.columns[index] - left
         }
-        return (read, places)
+        return (found.read, places)
     }
 
     /// The values of a band on the pixels of another raster: of each the pixel that its centre lies in (nearest neighbour); NaN where
@@ -110,13 +146,30 @@ extension GeoRaster {
     public func values(
         band: Int, on other: GeoRaster, window: Window
     ) throws(GeoRasterError) -> [Float] {
-        guard let (read, places) = try places(of: window, on: other) else {
+        try values(band: band, on: GroundGrid(other), window: window, mostRead: .max)
+    }
+
+    /// The same on any grid.
+    ///
+    /// - Parameter mostRead: pixels that are read at most. A window that covers more of this raster gets every so many of its pixels:
+    ///   enough for a picture.
+    public func values(
+        band: Int, on grid: GroundGrid, window: Window, mostRead: Int
+    ) throws(GeoRasterError) -> [Float] {
+        guard let found = try places(of: window, on: grid) else {
             return [Float](repeating: .nan, count: window.width * window.height)
         }
-        let values = try values(band: band, in: read)
-        return places.map { place in
-            guard place >= 0 else { return .nan }
-            let value = values[Int(place)]
+        let read = found.read
+        let step = max(1, (Double(read.width) * Double(read.height) / Double(mostRead)).squareRoot())
+        let (columns, rows) = (
+            max(1, Int(Double(read.width) / step)), max(1, Int(Double(read.height) / step))
+        )
+        let values = try values(band: band, in: read, width: columns, height: rows)
+        return found.columns.indices.map { index in
+            guard found.columns[index] >= 0 else { return .nan }
+            let column = (Int(found.columns[index]) - read.column) * columns / read.width
+            let row = (Int(found.rows[index]) - read.row) * rows / read.height
+            let value = values[row * columns + column]
             return isData(value, band: band) ? value : .nan
         }
     }

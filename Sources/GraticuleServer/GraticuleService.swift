@@ -3,14 +3,11 @@ internal import Failures
 internal import Foundation
 internal import HTTPTypes
 internal import Hummingbird
-internal import HummingbirdCore
 internal import Logging
 internal import Lymphocytes
-internal import Metrics
 internal import NIOCore
 internal import ResultStore
 internal import ServiceLifecycle
-internal import UnixSignals
 internal import WholeSlide
 
 /// The web service over a results file and a folder of slides: viewer, HTTP API, DeepZoom tiles and the queue of jobs.
@@ -40,7 +37,7 @@ public struct GraticuleService: Sendable {
     /// For what is shown: a connection of its own, so that a segmentation in work holds up no page.
     let views: ResultStore
     let queue: LymphocyteQueue
-    let pages: PageFiles
+    let host: ServiceHost
     let tileWork: BlockingWork
     let networkWork: BlockingWork
     let storeWork: BlockingWork
@@ -48,39 +45,18 @@ public struct GraticuleService: Sendable {
     /// For choosing squares, which reads many slides.
     let proposalWork: BlockingWork
     let queries: QueryProcess
-    let sessions = Sessions()
-    let wrongTokens = WrongTokens()
-    let logger: Logger
     private let watch: ResultsWatch
-    private let connections = ConnectionTable(
-        most: GraticuleService.mostConnections - 124, mostOfClient: GraticuleService.mostConnections / 2)
     let tiles = BoundedCache<String, EncodedImage>(mostCost: 192 << 20)
     let overlays = BoundedCache<String, EncodedImage>(mostCost: 32 << 20)
 
-    /// Connections at once; further ones wait.
-    private static let mostConnections = 1024
+    var logger: Logger { host.logger }
 
     /// Opens everything that is served.
     ///
     /// - Throws: where the results file or the slides' folder cannot be used, or the address asks for a token.
     public init(_ options: ServiceOptions) throws {
-        guard options.isLoopback || options.token != nil else {
-            throw ServiceError(
-                .unable,
-                "other machines could reach \(options.host): give --token-file, or listen on 127.0.0.1")
-        }
-        if let token = options.token,
-            token.utf8.count < 16 || !token.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7f && !"\";,\\".utf8.contains($0) })
-        {
-            throw ServiceError(
-                .unable,
-                "the token must have 16 characters at least, letters, digits and signs without spaces, quotes, commas and semicolons"
-            )
-        }
-        guard options.port > 0 else { throw ServiceError(.unable, "give a port above 0") }
-        var logger = Logger(label: "graticule.serve")
-        logger.logLevel = .warning
-        self.logger = logger
+        host = try ServiceHost(options.address)
+        let logger = host.logger
         isReadOnly = !ResultStore.isWritable(options.results)
         lock = try isReadOnly ? nil : ServiceLock(options.results)
         var isFolder: ObjCBool = false
@@ -101,7 +77,6 @@ public struct GraticuleService: Sendable {
         worker.givenScale = options.givenScale
         worker.logger = logger
         queue = LymphocyteQueue(store: store, worker: worker, logger: logger)
-        pages = try PageFiles()
         tileWork = BlockingWork(name: "tiles", threads: max(2, options.threads), mostWaiting: 2048, seconds: 10)
         networkWork = BlockingWork(name: "network", threads: 1, mostWaiting: 256, seconds: 120)
         storeWork = BlockingWork(name: "store", threads: 1, mostWaiting: 512)
@@ -114,29 +89,8 @@ public struct GraticuleService: Sendable {
     ///
     /// - Parameter ready: called with the address once connections are taken.
     public func run(ready: @escaping @Sendable (_ url: String) -> Void) async throws {
-        ServiceOptions.allowManyConnections()
-        let host = options.host.contains(":") ? "[\(options.host)]" : options.host
-        let application = Application(
-            router: router(),
-            server: .http1(
-                configuration: .init(
-                    additionalChannelHandlers: [ConnectionGuard(connections)], idleTimeout: .seconds(75),
-                    httpDecoderConfiguration: .init(
-                        maxHeaderFieldSize: 16 << 10, maxHeaderListSize: 32 << 10, maxHeaderFieldCount: 100))),
-            configuration: .init(
-                address: .hostname(options.host, port: options.port), serverName: nil, backlog: 1024,
-                availableConnectionsDelegate: MaximumAvailableConnections(
-                    GraticuleService.mostConnections, logger: logger)),
-            services: [QueueService(queue: queue, isReadOnly: isReadOnly), watch],
-            onServerRunning: { channel in
-                ready("http://\(host):\(channel.localAddress?.port ?? options.port)/")
-            }, logger: logger)
-        let group = ServiceGroup(
-            configuration: .init(
-                // They are told to end in reverse order: the deadline counts from the signal.
-                services: [.init(service: application), .init(service: ShutdownDeadline())],
-                gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
-        try await group.run()
+        try await host.run(
+            router(), services: [QueueService(queue: queue, isReadOnly: isReadOnly), watch], ready: ready)
     }
 
     /// Messages of the store name files; clients are told names without folders.
@@ -184,16 +138,7 @@ public struct GraticuleService: Sendable {
 
     /// Every route; a test compares them with the OpenAPI file.
     func router() -> Router<Context> {
-        ServiceMetrics.bootstrap()
-        let router = Router(context: Context.self, options: [.autoGenerateHeadEndpoints])
-        router.add(middleware: MetricsMiddleware())
-        var hosts: Set<String>?
-        if options.isLoopback {
-            hosts = Set(["127.0.0.1", "localhost", "[::1]"].flatMap { [$0, "\($0):\(options.port)"] })
-        }
-        router.add(
-            middleware: AccessControl(
-                token: options.token, hosts: hosts, sessions: sessions, missingPage: pages.missing, logger: logger))
+        let router = host.router { failure }
         addPages(to: router)
         addTiles(to: router)
         addResults(to: router)

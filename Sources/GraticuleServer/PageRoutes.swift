@@ -73,59 +73,12 @@ struct PageFiles: Sendable {
 
 extension GraticuleService {
     func addPages(to router: Router<Context>) {
-        func page(_ path: RouterPath, _ file: String) {
-            router.get(path) { request, _ in
-                try pages.file(file).response(to: request, cacheControl: "no-cache")
-            }
+        for (path, file) in [
+            ("/", "index"), ("/view/{id}", "slide"), ("/sql", "sql"), ("/evaluations", "evaluations"),
+            ("/jobs", "jobs"), ("/count", "count"), ("/models/{model}", "model"),
+        ] {
+            host.addPage(RouterPath(path), "\(file).html", to: router)
         }
-        page("/", "index.html")
-        page("/view/{id}", "slide.html")
-        page("/sql", "sql.html")
-        page("/evaluations", "evaluations.html")
-        page("/jobs", "jobs.html")
-        page("/count", "count.html")
-        page("/models/{model}", "model.html")
-        page("/login", "login.html")
-        page("/api/openapi.json", "openapi.json")
-        router.get("/viewer/{file}") { request, context in
-            try pages.file(try context.parameters.require("file")).response(to: request, cacheControl: "no-cache")
-        }
-        router.get("/healthz") { _, _ in
-            guard let failure else { return JSONBody.response(["status": "ok"]) }
-            logger.error("\(failure)")
-            return JSONBody.response(
-                ["status": "the results file was deleted or replaced"], status: .serviceUnavailable)
-        }
-        router.get("/metrics") { _, _ in
-            Response(
-                status: .ok, headers: [.contentType: "text/plain; version=0.0.4; charset=utf-8"],
-                body: ResponseBody(byteBuffer: ByteBuffer(string: ServiceMetrics.shared.text)))
-        }
-        router.post("/login") { request, context in
-            let form = try await request.body.collect(upTo: 4096)
-            let shown =
-                String(buffer: form).split(separator: "&").first { $0.hasPrefix("token=") }
-                .map { $0.dropFirst("token=".count).replacing("+", with: " ") }?.removingPercentEncoding ?? ""
-            guard let token = options.token,
-                try wrongTokens.check(shown, against: token, of: context.client, logger: logger)
-            else { return Response(status: .seeOther, headers: [.location: "/login?wrong"]) }
-            let flags = "SameSite=Strict; Path=/; Max-Age=\(Int(Sessions.seconds))"
-            var response = Response(status: .seeOther, headers: [.location: "/"])
-            response.headers.append(
-                HTTPField(
-                    name: .setCookie, value: "\(AccessControl.cookieName)=\(sessions.begin()); HttpOnly; \(flags)"))
-            // For the pages: that there is something to log out of.
-            response.headers.append(HTTPField(name: .setCookie, value: "graticule_session=1; \(flags)"))
-            return response
-        }
-        router.post("/logout") { request, _ in
-            if let cookie = request.cookies[AccessControl.cookieName] { sessions.end(cookie.value) }
-            var response = JSONBody.response(["status": "logged out"])
-            for name in [AccessControl.cookieName, "graticule_session"] {
-                response.headers.append(
-                    HTTPField(name: .setCookie, value: "\(name)=; SameSite=Strict; Path=/; Max-Age=0"))
-            }
-            return response
-        }
+        host.addPage("/api/openapi.json", "openapi.json", to: router)
     }
 }

@@ -11,10 +11,7 @@ public struct ServiceOptions: Sendable {
     public var models: URL?
     /// Folder of heatmaps: jobs compare regions with them, and regions to count in are drawn from them.
     public var heatmaps: URL?
-    public var host = "127.0.0.1"
-    public var port = 8080
-    /// What a client must show; needed on any address but loopback.
-    public var token: String?
+    public var address = ServiceAddress()
     /// Whether label and macro images, and slide properties that may name a patient, are shown.
     public var showsLabels = false
     /// µm per level-0 pixel for slides that do not say it.
@@ -41,9 +38,6 @@ public struct ServiceOptions: Sendable {
         limit.rlim_cur = limit.rlim_max
         setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
     }
-
-    /// Whether only this machine can reach the service.
-    public var isLoopback: Bool { ["127.0.0.1", "::1", "localhost"].contains(host) }
 }
 
 /// Why the service cannot run.

@@ -45,6 +45,8 @@ struct LandCoverTrainCommand: ParsableCommand {
     @Option(help: "Weight of the logarithm in the loss (0 … 1).") var logWeight: Double?
     @Option(help: "Steps over which that weight is reached.") var logRamp: Int?
     @Option(help: "ε of the loss.") var epsilon: Double?
+    @Option(help: "A smaller ρ counts as this in the loss: some cells bear a wrong class (0 … 1).")
+    var leastDeviation: Double?
     @Option(help: "σ² is multiplied by this in the denominator: pixels of one object go together.") var clusterPixels:
         Double?
     @Option(help: "λ_sr, the weight of the coarse part; the criterion's own if not given.") var coarseWeight: Double?
@@ -62,7 +64,8 @@ struct LandCoverTrainCommand: ParsableCommand {
             throw ValidationError("--fine and --fine-fraction are for --criterion hr and hr+sr.")
         }
         for (name, value) in [
-            ("fine-fraction", fineFraction), ("log-weight", logWeight), ("frequency-exponent", frequencyExponent),
+            ("fine-fraction", fineFraction), ("log-weight", logWeight), ("least-deviation", leastDeviation),
+            ("frequency-exponent", frequencyExponent),
             ("jitter", jitter), ("interval-radius", intervalRadius),
         ] {
             guard value.map({ (0...1).contains($0) }) ?? true else {
@@ -85,6 +88,7 @@ struct LandCoverTrainCommand: ParsableCommand {
         if let logWeight { matching.logWeight = logWeight }
         if let epsilon { matching.epsilon = epsilon }
         if let clusterPixels { matching.clusterPixels = clusterPixels }
+        if let leastDeviation { matching.leastDeviation = leastDeviation }
         settings.training.objective = try Objective(
             named: criterion, matching: matching, radius: intervalRadius, coarseWeight: coarseWeight,
             fineWeight: fineWeight)

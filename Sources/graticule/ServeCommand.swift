@@ -2,6 +2,7 @@ import ArgumentParser
 import Failures
 import Foundation
 import GraticuleServer
+import LandCover
 import Synchronization
 import Torch
 
@@ -12,11 +13,21 @@ struct ServeCommand: ParsableCommand {
             Serves this machine only unless --listen names another address; then --token-file is needed, and a proxy with TLS in \
             front of it is advised. SIGTERM and Ctrl-C end it: requests and tile rows in work are finished, and jobs that are \
             not done go on when it is started again. docs/service.md describes the pages and the API.
+
+            With --maps instead of a results file it serves land: aerial images, coarse classes, and what land-cover models \
+            find where one clicks (docs/landcover.md).
             """)
 
-    @Argument(help: "Results file; made where it does not exist.") var results: String
-    @Option(help: "Folder of slides.") var slides: String
+    @Argument(help: "Results file; made where it does not exist.") var results: String?
+    @Option(help: "Folder of slides.") var slides: String?
     @Option(help: "Folder of model folders, for jobs and 'predict here'; or one model.") var models: String?
+    @Option(help: "Folder of aerial images, or one with images/, coarse/ and fine/: serves a map of land.")
+    var maps: String?
+    @Option(help: "With --maps: folder of coarse rasters by the images' names; coarse/ beside them if not given.")
+    var coarse: String?
+    @Option(help: "With --maps: folder of true labels by the images' names; fine/ beside them if not given.")
+    var fine: String?
+    @OptionGroup var tables: LandTables
     @Option(help: "Folder of heatmaps: regions to count in, and to compare with.") var heatmaps: String?
     @Option(help: "Address and port.") var listen = "127.0.0.1:8080"
     @Option(help: "File whose first line is the token that clients must show.") var tokenFile: String?
@@ -26,6 +37,20 @@ struct ServeCommand: ParsableCommand {
     func validate() throws {
         guard ServeCommand.address(listen) != nil else {
             throw ValidationError("--listen must be ADDRESS:PORT, for example 127.0.0.1:8080.")
+        }
+        if maps == nil {
+            guard results != nil, slides != nil else {
+                throw ValidationError(
+                    "Give a results file and --slides, for example: graticule serve new.sqlite --slides DIR; or --maps DIR for land."
+                )
+            }
+            guard coarse == nil, fine == nil else { throw ValidationError("--coarse and --fine go with --maps.") }
+        } else {
+            guard results == nil, slides == nil, heatmaps == nil, mpp == nil, !showLabel else {
+                throw ValidationError(
+                    "--maps serves land alone: leave the results file, --slides, --heatmaps, --mpp and --show-label out."
+                )
+            }
         }
     }
 
@@ -38,21 +63,43 @@ struct ServeCommand: ParsableCommand {
     }
 
     func run() throws {
-        var options = ServiceOptions(results: URL(fileURLWithPath: results), slides: URL(fileURLWithPath: slides))
-        options.models = models.map { URL(fileURLWithPath: $0) }
-        options.heatmaps = heatmaps.map { URL(fileURLWithPath: $0) }
-        options.showsLabels = showLabel
-        options.givenScale = mpp
-        options.threads = TorchRuntime.availableProcessors()
-        TorchRuntime.threads = 1
-        if let (host, port) = ServeCommand.address(listen) { (options.host, options.port) = (host, port) }
+        var address = ServiceAddress()
+        if let (host, port) = ServeCommand.address(listen) { (address.host, address.port) = (host, port) }
         if let tokenFile {
             guard let text = try? String(contentsOfFile: tokenFile, encoding: .utf8),
                 let line = text.split(whereSeparator: \.isNewline).first
             else { throw ServiceError(.unable, "there is no token in \(tokenFile)") }
-            options.token = line.trimmingCharacters(in: .whitespaces)
+            address.token = line.trimmingCharacters(in: .whitespaces)
         }
-        let service = try GraticuleService(options)
+        let threads = TorchRuntime.availableProcessors()
+        TorchRuntime.threads = 1
+        if let maps {
+            var options = MapServiceOptions(maps: URL(fileURLWithPath: maps))
+            options.models = models.map { URL(fileURLWithPath: $0) }
+            options.coarse = coarse.map { URL(fileURLWithPath: $0) }
+            options.truth = fine.map { URL(fileURLWithPath: $0) }
+            options.classes = try LandClasses(named: tables.classes)
+            options.labels = try LandClasses(labelsNamed: tables.labels)
+            (options.address, options.threads) = (address, threads)
+            let service = try MapService(options)
+            try serve { try await service.run(ready: $0) }
+            print("ended")
+        } else if let results, let slides {
+            var options = ServiceOptions(results: URL(fileURLWithPath: results), slides: URL(fileURLWithPath: slides))
+            options.models = models.map { URL(fileURLWithPath: $0) }
+            options.heatmaps = heatmaps.map { URL(fileURLWithPath: $0) }
+            options.showsLabels = showLabel
+            options.givenScale = mpp
+            (options.address, options.threads) = (address, threads)
+            let service = try GraticuleService(options)
+            try serve { try await service.run(ready: $0) }
+            print("ended; jobs that are not done go on at the next start")
+        }
+    }
+
+    private func serve(
+        _ run: @escaping @Sendable (_ ready: @escaping @Sendable (String) -> Void) async throws -> Void
+    ) throws {
         // A client that goes away must not end the service.
         signal(SIGPIPE, SIG_IGN)
         // The program's entry is synchronous; this thread only waits.
@@ -60,7 +107,7 @@ struct ServeCommand: ParsableCommand {
         let ended = DispatchSemaphore(value: 0)
         Task {
             do {
-                try await service.run { url in
+                try await run { url in
                     // Unbuffered: scripts wait for this line.
                     FileHandle.standardOutput.write(Data("Graticule is at \(url)  (Ctrl-C ends it)\n".utf8))
                 }
@@ -74,6 +121,5 @@ struct ServeCommand: ParsableCommand {
             if let error = error as? ServiceError { throw error }
             throw ServiceError(.unable, "the service cannot run at \(listen): \(error)")
         }
-        print("ended; jobs that are not done go on at the next start")
     }
 }

@@ -27,7 +27,9 @@ struct ArchitectureTests {
         ],
         "Terminal": [],
         "GraticuleServer": [
-            "Lymphocytes", "LabelSuperResolution", "TiledPrediction", "ResultStore", "WholeSlide", "Raster",
+            "Lymphocytes", "LandCover", "GeoRaster", "LabelSuperResolution", "TiledPrediction", "ResultStore",
+            "WholeSlide",
+            "Raster",
         ],
         "graticule-query": ["ResultStore"],
         "graticule-study": ["Studies", "Terminal", "Lymphocytes", "LabelSuperResolution", "Torch"],

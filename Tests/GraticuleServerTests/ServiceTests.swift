@@ -1,12 +1,16 @@
+import BatchWork
 import Failures
 import Foundation
 import GraticuleTesting
 import HTTPTypes
 import Hummingbird
+import LabelSuperResolution
+import LandCover
 import Logging
 import Lymphocytes
 import NIOCore
 import NIOEmbedded
+import Phantoms
 import ResultStore
 import Synchronization
 import Testing
@@ -43,12 +47,12 @@ import Testing
         ) { _ in }
     }
 
-    private func run(script name: String) throws {
+    private func run(script name: String, prepare: ((URL) throws -> Void)? = nil) throws {
         let python = try #require(Subprocess.peersPython)
         let script = try #require(
             Bundle.module.url(forResource: name, withExtension: "py", subdirectory: "Peers"))
         try TestFolders.withTemporary { folder in
-            try prepare(folder)
+            try (prepare ?? self.prepare)(folder)
             let result = try Subprocess.run(
                 python,
                 [
@@ -80,32 +84,68 @@ import Testing
             "needs the peers' libraries and Chromium: script/test"))
     func slidesAndCountsAreEnoughInABrowser() throws { try run(script: "service_counting") }
 
+    @Test(
+        .enabled(
+            if: Subprocess.peersPython != nil && FileManager.default.isExecutableFile(atPath: "/usr/bin/chromium"),
+            "needs the peers' libraries and Chromium: script/test"))
+    func theMapOfLandWorksInABrowser() throws { try run(script: "service_maps", prepare: prepareLand) }
+
+    /// Synthetic land, and two models that have hardly learnt anything.
+    private func prepareLand(_ folder: URL) throws {
+        let land = folder.appendingPathComponent("land")
+        try LandPhantom(folder: land, images: 2, size: 700, seed: 4).write()
+        for (name, seed) in [("one", 1), ("two", 2)] {
+            var training = LandCoverTraining(
+                images: land.appendingPathComponent("images"), coarse: land.appendingPathComponent("coarse"),
+                output: folder.appendingPathComponent("models/\(name)"), priors: try LandCoverPriors.table4())
+            training.seed = UInt64(seed)
+            training.adjust = { settings in
+                settings.training.architecture.widths = [8, 12]
+                settings.training.batchSize = 4
+            }
+            _ = try training.run(steps: 25, resume: false) { _ in }
+        }
+    }
+
+    @Test func everyRouteOfTheMapIsInItsOpenAPIFile() throws {
+        try TestFolders.withTemporary { folder in
+            try LandPhantom(folder: folder, images: 1, size: 64, seed: 1).write()
+            let service = try MapService(MapServiceOptions(maps: folder))
+            try expectDocumented(service.router(), in: "openapi-maps.json")
+            #expect(throws: InputError.self) {
+                try MapService(MapServiceOptions(maps: folder.appendingPathComponent("none")))
+            }
+        }
+    }
+
+    private func expectDocumented(_ router: Router<GraticuleService.Context>, in name: String) throws {
+        let routes = Set(
+            router.routes.filter { $0.method != .head }.map { "\($0.method.rawValue.lowercased()) \($0.path)" })
+        let file = TestFolders.root.appendingPathComponent("Sources/GraticuleServer/Viewer/\(name)")
+        let document = try #require(try JSONSerialization.jsonObject(with: Data(contentsOf: file)) as? [String: Any])
+        let paths = try #require(document["paths"] as? [String: [String: Any]])
+        let documented = Set(paths.flatMap { path, methods in methods.keys.map { "\($0) \(path)" } })
+        #expect(routes == documented)
+    }
+
     @Test func everyRouteIsInTheOpenAPIFile() throws {
         try TestFolders.withTemporary { folder in
             let slides = folder.appendingPathComponent("slides")
             try FileManager.default.createDirectory(at: slides, withIntermediateDirectories: true)
             let service = try GraticuleService(
                 ServiceOptions(results: folder.appendingPathComponent("r.sqlite"), slides: slides))
-            let routes = Set(
-                service.router().routes.filter { $0.method != .head }
-                    .map { "\($0.method.rawValue.lowercased()) \($0.path)" })
-            let file = TestFolders.root.appendingPathComponent("Sources/GraticuleServer/Viewer/openapi.json")
-            let document = try #require(
-                try JSONSerialization.jsonObject(with: Data(contentsOf: file)) as? [String: Any])
-            let paths = try #require(document["paths"] as? [String: [String: Any]])
-            let documented = Set(paths.flatMap { path, methods in methods.keys.map { "\($0) \(path)" } })
-            #expect(routes == documented)
+            try expectDocumented(service.router(), in: "openapi.json")
         }
     }
 
     @Test func onlyLoopbackGoesWithoutAToken() throws {
         try TestFolders.withTemporary { folder in
             var options = ServiceOptions(results: folder.appendingPathComponent("r.sqlite"), slides: folder)
-            options.host = "0.0.0.0"
+            options.address.host = "0.0.0.0"
             #expect(throws: ServiceError.self) { try GraticuleService(options) }
-            options.token = "short"
+            options.address.token = "short"
             #expect(throws: ServiceError.self) { try GraticuleService(options) }
-            options.token = "0123456789abcdef"
+            options.address.token = "0123456789abcdef"
             _ = try GraticuleService(options)
         }
     }

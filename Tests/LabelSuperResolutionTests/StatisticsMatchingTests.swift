@@ -39,14 +39,15 @@ struct StatisticsMatchingTests {
         }
         let (n, eta, rho) = (16.0, try priors().means[known][1], try priors().deviations[known][1])
         let v = variance / n
-        let match = 0.5 * pow(sum / n - eta, 2) / (criterion.clusterPixels * v / n + rho * rho)
+        let least = max(rho, criterion.leastDeviation ?? 0)
+        let match = 0.5 * pow(sum / n - eta, 2) / (criterion.clusterPixels * v / n + least * least)
         return match + criterion.logWeight * 0.5 * (log(v + criterion.epsilon) + log(2 * .pi / n))
     }
 
     @Test(
         arguments: [
             StatisticsMatching(), StatisticsMatching(epsilon: 0.003, logWeight: 0.3),
-            StatisticsMatching(epsilon: 0.01, logWeight: 1, clusterPixels: 5),
+            StatisticsMatching(epsilon: 0.01, logWeight: 1, clusterPixels: 5), StatisticsMatching(leastDeviation: 0.3),
         ], [0, 1]) func agreesWithTheClosedForm(criterion: StatisticsMatching, known: Int) throws
     {
         let values = logits(seed: 4)

@@ -241,8 +241,8 @@ struct LandCoverTests {
                 try adjust(&settings)
                 settings.training.objective = try Objective(named: "em", matching: StatisticsMatching())
             }
-            let error = #expect(throws: InputError.self) { try training.run(resume: false) { _ in } }
-            #expect(error?.message.contains("first round, at step 301") == true)
+            let error = #expect(throws: InputError.self) { try training.run(steps: 150, resume: false) { _ in } }
+            #expect(error?.message.contains("first round, at step 151") == true)
         }
     }
 

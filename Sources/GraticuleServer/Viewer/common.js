@@ -1,6 +1,8 @@
 // What every page shares: the header, requests, numbers and the theme.
 
 const pages = [["/", "Slides"], ["/jobs", "Jobs"], ["/count", "Count"], ["/sql", "SQL"], ["/evaluations", "Evaluation"]];
+/** A service that shows land has one page. */
+const landPages = [["/", "Land"]];
 
 /** Makes an element: h("a", {href: "/"}, "text", child). Text is never parsed as HTML. */
 export function h(tag, attributes = {}, ...children) {
@@ -87,7 +89,7 @@ export function frame() {
   } }, isDark() ? "Light" : "Dark");
   document.body.prepend(h("header", { class: "bar" },
     h("a", { class: "brand", href: "/" }, mark, "Graticule"),
-    h("nav", { "aria-label": "Pages" }, pages.map(([path, title]) =>
+    h("nav", { "aria-label": "Pages" }, (document.body.dataset.service === "land" ? landPages : pages).map(([path, title]) =>
       h("a", { href: path, "aria-current": location.pathname === path ? "page" : null }, title))),
     h("span", { class: "muted small" }, "For research use only"), toggle,
     document.cookie.includes("graticule_session=1") ? h("button", { type: "button", class: "small", onclick: async () => {

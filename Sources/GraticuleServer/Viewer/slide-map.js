@@ -42,7 +42,8 @@ export const DeepZoomLayer = L.GridLayer.extend({
   },
 });
 
-function makeMap(last, bounds) {
+/** An empty map of an image whose last level has its own pixels. */
+export function makeMap(last, bounds) {
   const map = L.map("map", {
     crs: coordinates(last), minZoom: Math.max(0, last - 12), maxZoom: last + 3, zoomSnap: 0.5, zoomDelta: 1, wheelPxPerZoomLevel: 90,
     attributionControl: false, zoomControl: true, preferCanvas: true, maxBounds: bounds.pad(0.6),
@@ -51,24 +52,36 @@ function makeMap(last, bounds) {
   return map;
 }
 
-/** The longest of 1, 2, 5, 10 … µm that is at most 130 px, and the magnification. */
-function addScale(slide, map) {
+/** A bar of the longest of 1, 2, 5, 10 … units that is at most 130 px. `text` words a length, given the units of a pixel on the screen. */
+function addBar(map, unitsPerPixel, text) {
   const scale = document.getElementById("scale");
   const line = h("div", { class: "barline" });
-  const text = h("span");
-  scale.append(line, text);
-  map.on("zoom zoomend", () => {
-    const perPixel = (slide.microns_per_pixel ?? 0) / map.options.crs.scale(map.getZoom());
-    scale.classList.toggle("hidden", !perPixel);
-    if (!perPixel) return;
+  const words = h("span");
+  scale.append(line, words);
+  scale.classList.toggle("hidden", !unitsPerPixel);
+  if (!unitsPerPixel) return;
+  map.on("zoom zoomend viewreset", () => {
+    const perPixel = unitsPerPixel / map.options.crs.scale(map.getZoom());
     const most = 130 * perPixel;
     const base = 10 ** Math.floor(Math.log10(most));
     const length = [5, 2, 1].map((factor) => factor * base).find((value) => value <= most) ?? base;
     line.style.width = `${length / perPixel}px`;
+    words.textContent = text(length, perPixel);
+  });
+}
+
+/** µm, and the magnification. */
+function addScale(slide, map) {
+  addBar(map, slide.microns_per_pixel, (length, perPixel) => {
     const magnification = 10 / perPixel;
-    text.textContent = `${length >= 1000 ? `${length / 1000} mm` : `${length} µm`} · `
+    return `${length >= 1000 ? `${length / 1000} mm` : `${length} µm`} · `
       + `${magnification >= 1 ? magnification.toFixed(magnification < 10 ? 1 : 0) : magnification.toPrecision(2)}×`;
   });
+}
+
+/** Metres on the ground. */
+export function addMetres(metres, map) {
+  addBar(map, metres, (length) => (length >= 1000 ? `${length / 1000} km` : `${length} m`));
 }
 
 /** The whole slide with a frame around what is on the map; a click goes there. */

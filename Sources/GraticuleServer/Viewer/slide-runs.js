@@ -1,6 +1,7 @@
 // The runs of a slide: which is shown, which is compared with it by a swipe, and from which probability on a cell counts.
 import { h, whole } from "/viewer/common.js";
 import { paneNames, RunView } from "/viewer/slide-layers.js";
+import { createSwipe } from "/viewer/swipe.js";
 
 /** The slider recounts at once, from the run's histogram. It begins where the run's own cells end: lower there are none. */
 function createThreshold(state, view) {
@@ -36,45 +37,6 @@ function createThreshold(state, view) {
   return { count, text, slider, area, recount };
 }
 
-/** Swipe: the first run left of the bar, the second right of it. Returns what to call when the runs change. */
-function createSwipe(state, { map, link }) {
-  const swipe = document.getElementById("swipe");
-  const stage = document.querySelector(".stage");
-  const isComparing = () => state.shown.every((view) => view !== null);
-  function clip() {
-    const size = map.getSize();
-    swipe.style.left = `${state.split * size.x}px`;
-    const [nw, se] = [map.containerPointToLayerPoint([0, 0]), map.containerPointToLayerPoint(size)];
-    const middle = nw.x + state.split * size.x;
-    for (const [i, name] of paneNames.entries()) {
-      const [from, to] = i === 0 ? [nw.x, middle] : [middle, se.x];
-      const rect = isComparing() ? `rect(${nw.y}px, ${to}px, ${se.y}px, ${from}px)` : "";
-      for (const pane of [name, `${name}-overlay`]) map.getPane(pane).style.clip = rect;
-    }
-  }
-  function moveTo(share) {
-    state.split = Math.max(0.02, Math.min(0.98, share));
-    clip();
-    link();
-  }
-  map.on("move zoom resize", clip);
-  swipe.addEventListener("pointerdown", (event) => {
-    swipe.setPointerCapture(event.pointerId);
-    const move = (next) => moveTo((next.clientX - stage.getBoundingClientRect().left) / stage.clientWidth);
-    swipe.addEventListener("pointermove", move);
-    swipe.addEventListener("pointerup", () => swipe.removeEventListener("pointermove", move), { once: true });
-  });
-  swipe.addEventListener("keydown", (event) => {
-    const step = { ArrowLeft: -0.02, ArrowRight: 0.02 }[event.key];
-    // The map must not move as well.
-    if (step) { moveTo(state.split + step); event.stopPropagation(); }
-  });
-  return () => {
-    swipe.classList.toggle("hidden", !isComparing());
-    clip();
-  };
-}
-
 function runOption(run) {
   return h("option", { value: run.id }, `${run.model} · run ${run.id}${run.status === "done" ? "" : ` (${run.status})`}`);
 }
@@ -82,7 +44,9 @@ function runOption(run) {
 /** `firstChanged` is called when another run, or none, is the first. */
 export function createRuns(state, view, firstChanged) {
   const { slide, shown } = state;
-  const showSwipe = createSwipe(state, view);
+  const { show: showSwipe } = createSwipe(state, view.map, {
+    panes: paneNames.map((name) => [name, `${name}-overlay`]), isComparing: () => shown.every((run) => run !== null), moved: () => view.link(),
+  });
 
   async function choose(index, runID) {
     shown[index]?.remove();

@@ -22,6 +22,28 @@ extension LabelPriors {
             deviations: deviations.map { min(1, $0[$0.count - 1] * factor) }, origin: "\(origin), η × \(factor)")
     }
 
+    /// What the priors would be had the share of one label been misjudged by a factor in every class; the others share what is left as
+    /// before, and ρ stays.
+    ///
+    /// - Parameter label: one of ``labels``.
+    public func scaled(_ label: String, by factor: Double) throws(MethodError) -> LabelPriors {
+        guard let index = labels.firstIndex(of: label) else {
+            throw MethodError(.priors, "the priors have no label '\(label)'")
+        }
+        let scaled = means.map { shares in
+            let own = min(1, shares[index] * factor)
+            let rest = 1 - shares[index]
+            return shares.indices.map { i in
+                if i == index { return own }
+                return rest > 0 ? shares[i] * (1 - own) / rest : (1 - own) / Double(max(1, shares.count - 1))
+            }
+        }
+        var made = try LabelPriors(
+            labels: labels, means: scaled, deviations: deviations, origin: "\(origin), \(label) × \(factor)")
+        made.classes = classes
+        return made
+    }
+
     /// What the priors would be had each class been given those of the class `steps` above; for binary labels. The ends
     /// are repeated.
     public func shifted(by steps: Int) throws(MethodError) -> LabelPriors {

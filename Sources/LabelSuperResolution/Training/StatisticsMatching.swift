@@ -18,14 +18,19 @@ public struct StatisticsMatching: Codable, Equatable, Sendable {
     /// The weight of (log r)², r = mean of (μ − η)²/ρ² over a batch's blocks and labels: counts are to scatter about η as much as
     /// their class does, neither more nor less; nil for 0.
     public var varianceWeight: Double?
+    /// A smaller ρ counts as this; nil for none. Where some blocks bear another class than their own, or lie shifted, what a class
+    /// never holds has a tiny ρ, and the few blocks that hold it would outweigh all others.
+    public var leastDeviation: Double?
 
     public init(
-        epsilon: Double = 0.03, logWeight: Double = 1, clusterPixels: Double = 1, varianceWeight: Double? = nil
+        epsilon: Double = 0.03, logWeight: Double = 1, clusterPixels: Double = 1, varianceWeight: Double? = nil,
+        leastDeviation: Double? = nil
     ) {
         self.epsilon = epsilon
         self.logWeight = logWeight
         self.clusterPixels = clusterPixels
         self.varianceWeight = varianceWeight
+        self.leastDeviation = leastDeviation
     }
 
     /// The loss of a batch, a scalar; unknown blocks are skipped.
@@ -35,7 +40,8 @@ public struct StatisticsMatching: Codable, Equatable, Sendable {
     ) throws -> Tensor {
         let counts = try LabelCounts(logProbabilities: logProbabilities, shapes: shapes, device: device)
         let shape = counts.means.shape
-        let targets = try BlockTargets(blocks, weights: weights, shape: shape, device: device)
+        let targets = try BlockTargets(
+            blocks, weights: weights, leastDeviation: leastDeviation ?? 0, shape: shape, device: device)
         guard targets.total > 0 else {
             return try (counts.means * 0).sum()
         }
@@ -68,8 +74,12 @@ struct BlockTargets {
     /// - Parameters:
     ///   - expectations: of each block, image by image and row by row.
     ///   - own: the blocks' weights; empty for 1.
+    ///   - leastDeviation: a smaller ρ counts as this.
     ///   - shape: images × labels × rows × columns.
-    init(_ expectations: [BlockExpectation?], weights own: [Float] = [], shape: [Int], device: Device) throws {
+    init(
+        _ expectations: [BlockExpectation?], weights own: [Float] = [], leastDeviation: Double = 0, shape: [Int],
+        device: Device
+    ) throws {
         let (labels, blocks) = (shape[1], shape[2] * shape[3])
         guard expectations.count == shape[0] * blocks,
             expectations.allSatisfy({ $0.map { $0.means.count == labels } ?? true })
@@ -87,7 +97,8 @@ struct BlockTargets {
             for label in 0..<labels {
                 let i = (image * labels + label) * blocks + block
                 means[i] = Float(expectation.means[label])
-                variances[i] = Float(expectation.deviations[label] * expectation.deviations[label])
+                let deviation = max(leastDeviation, expectation.deviations[label])
+                variances[i] = Float(deviation * deviation)
                 weights[i] = own.isEmpty ? 1 : own[index]
             }
         }

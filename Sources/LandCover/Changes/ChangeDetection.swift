@@ -57,11 +57,12 @@ public struct ChangeDetection: Sendable {
     ///   - side: of a window, in units of the earlier raster's CRS.
     ///   - threshold: the signal from which a window has changed; nil for 0.15 of maps, and of images for the median and six times the
     ///     median deviation from it.
+    ///   - calibrates: whether the later image's grey levels are fitted to the earlier one's first.
     /// - Throws: ``GeoRasterError`` where either has no place or cannot be read; ``InputError`` where they do not fit, do not overlap,
     ///   or are smaller than a window.
     public init(
         before: GeoRaster, after: GeoRaster, signal: Signal, side: Double = ChangeDetection.defaultSide,
-        threshold: Double? = nil
+        threshold: Double? = nil, calibrates: Bool = true
     ) throws {
         let (own, crs) = try before.placement()
         projection = crs
@@ -88,7 +89,10 @@ public struct ChangeDetection: Sendable {
         let (across, down) = (Double(windowWidth), Double(windowHeight))
         transform = GeoTransform([c[0], c[1] * across, c[2] * down, c[3], c[4] * across, c[5] * down])
         if signal == .image {
-            calibration = try ChangeDetection.calibration(before: before, after: after)
+            calibration =
+                try calibrates
+                ? ChangeDetection.calibration(before: before, after: after)
+                : [Calibration](repeating: Calibration(gain: 1, offset: 0), count: before.bands)
         }
         for row in 0..<rows {
             let strip = GeoRaster.Window(column: 0, row: row * windowHeight, width: before.width, height: windowHeight)

@@ -35,11 +35,15 @@ public struct RasterFolder: Sendable {
     /// - Parameter name: of the image, without its ending.
     /// - Throws: ``InputError`` where there is none.
     public func partner(of name: String) throws(InputError) -> URL {
-        if files == [url] { return url }
-        guard let found = files.first(where: { RasterFolder.stem($0) == name }) else {
+        guard let found = partnerIfThere(of: name) else {
             throw InputError(.unusable, "there is no raster named '\(name)' in \(url.path)")
         }
         return found
+    }
+
+    /// The raster that belongs to an image; nil where there is none.
+    func partnerIfThere(of name: String) -> URL? {
+        files == [url] ? url : files.first { RasterFolder.stem($0) == name }
     }
 
     /// A file's name without its ending.

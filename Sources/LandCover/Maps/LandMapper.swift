@@ -1,7 +1,7 @@
 public import BatchWork
 internal import Failures
 public import Foundation
-internal import GeoRaster
+public import GeoRaster
 public import LabelSuperResolution
 internal import Raster
 internal import TiledPrediction
@@ -17,6 +17,11 @@ public struct LandCoverModel: Sendable {
 
     public var settings: LandCoverModelSettings { description.settings }
 
+    /// Whether a folder holds a land-cover model; its weights are not looked at.
+    public static func isThere(_ folder: URL) -> Bool {
+        (try? ModelFolder(folder).readDescription(LandCoverModelSettings.self)) != nil
+    }
+
     /// - Throws: ``MethodError`` where the folder holds no such model.
     public init(_ url: URL, engine: InferenceEngine = .automatic) throws {
         self.url = url
@@ -27,7 +32,7 @@ public struct LandCoverModel: Sendable {
 }
 
 /// Reads tiles of an image for a network.
-private struct BandReader: RegionReader {
+struct BandReader: RegionReader {
     /// Where the image has data.
     struct Detail: Sendable {
         let isData: [Bool]
@@ -148,12 +153,7 @@ public struct LandMapper: Sendable {
     public func map(_ image: URL, to output: URL, progress: (Double) -> Void = { _ in }) throws -> Report {
         let raster = try GeoRaster(image)
         let settings = model.settings
-        guard raster.bands >= settings.scaling.bands else {
-            throw InputError(
-                .model,
-                "image \(image.path) has \(raster.bands) bands, the model \(model.url.path) needs \(settings.scaling.bands)"
-            )
-        }
+        try check(raster)
         let content: MapBand.Content =
             writesProbabilities
             ? .probabilities(labels: settings.labels.count)
@@ -205,13 +205,24 @@ public struct LandMapper: Sendable {
         try writer.finish()
         return Report(
             pixels: raster.width * raster.height, unreadableTiles: unreadable, wasStopped: false,
-            warning: warning(raster))
+            warning: scaleWarning(raster))
+    }
+
+    /// - Throws: ``InputError`` where the image lacks bands.
+    func check(_ raster: GeoRaster) throws(InputError) {
+        let needed = model.settings.scaling.bands
+        guard raster.bands >= needed else {
+            throw InputError(
+                .model,
+                "image \(raster.url.path) has \(raster.bands) bands, the model \(model.url.path) needs \(needed)")
+        }
     }
 
     /// Sizes of pixels further apart than this are not those that the network learnt.
     private static let likeSize = 1.5
 
-    private func warning(_ raster: GeoRaster) -> String? {
+    /// What speaks against a map of an image whose pixels have another size than those that the network learnt; nil for nothing.
+    public func scaleWarning(_ raster: GeoRaster) -> String? {
         guard let learnt = model.settings.pixelSize, let own = raster.transform?.pixelSize.width,
             max(own / learnt, learnt / own) > LandMapper.likeSize
         else { return nil }

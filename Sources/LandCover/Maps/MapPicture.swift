@@ -29,7 +29,9 @@ public struct MapPicture {
             column: (map.width - width) / 2, row: (map.height - height) / 2, width: width, height: height)
         var parts: [(title: String, image: RGBImage)] = []
         if let image, image.width == map.width, image.height == map.height {
-            parts.append(("image", try photograph(image, window)))
+            let picture = try BandStretch(image, window: window).picture(
+                of: image, window: window, width: width, height: height)
+            parts.append(("image", picture))
         }
         if let coarse {
             let (grid, known) = try CoarseCells(image: map, coarse: coarse, classes: coarseClasses).cells(in: window)
@@ -74,23 +76,6 @@ public struct MapPicture {
         for pixel in 0..<window.width * window.height {
             guard let known = index(pixel) else { continue }
             for part in 0..<3 { picture.pixels[3 * pixel + part] = classes.classes[known].color[part] }
-        }
-        return picture
-    }
-
-    /// The values between the 2nd and the 98th per cent of each band, from black to white.
-    private func photograph(_ image: GeoRaster, _ window: GeoRaster.Window) throws -> RGBImage {
-        var picture = RGBImage(width: window.width, height: window.height)
-        for part in 0..<3 {
-            let values = try image.values(band: min(part, image.bands - 1), in: window)
-            let sorted = values.filter(\.isFinite).sorted()
-            guard let last = sorted.last else { continue }
-            let low = sorted[sorted.count / 50]
-            let high = max(low + 1e-6, sorted.count > 50 ? sorted[sorted.count - 1 - sorted.count / 50] : last)
-            for (pixel, value) in values.enumerated() {
-                let share = max(0, min(1, (value - low) / (high - low)))
-                picture.pixels[3 * pixel + part] = UInt8(share.isFinite ? share * 255 : 0)
-            }
         }
         return picture
     }

@@ -26,13 +26,12 @@ extension TrainingPreset {
         case .fast:
             training.batchSize = 12
             training.steps = 300
-            // Coarse maps are older than images, and their classes' shares are far from normal: what is sharp early is wrong for
-            // good, and a network that learns from others would learn their mistakes.
+            training.schedule = .cosine(warmup: 50, length: 300)
+            // A student would learn the mistakes of its teachers: coarse maps are older than images, and lie beside them.
             training.members = 1
             training.student = nil
-            // Fields and woods are larger than nuclei: their pixels are fewer draws still.
             training.objective = Objective(
-                .statisticsMatching(StatisticsMatching(epsilon: 0.03, logWeight: 0.1, clusterPixels: 300)))
+                .statisticsMatching(StatisticsMatching(epsilon: 0.03, logWeight: 1, leastDeviation: 0.1)))
             return LandCoverSettings(training: training, sampling: LandSampling(side: 128))
         case .paper:
             return LandCoverSettings(training: training, sampling: LandSampling(side: 240, jitter: 0))
@@ -57,7 +56,11 @@ public struct LandCoverTraining {
     public let images: URL
     public let coarse: URL
     public let output: URL
+    /// True labels on the images' own pixels. With `hr+sr` an image without them is trained on by its coarse classes alone; with `hr`
+    /// it is left out.
     public var fine: URL?
+    /// Use the true labels of these images only, by name; nil for all that there are.
+    public var fineOnly: Set<String>?
     public var coarseClasses = LandClasses.nlcd
     public var labels = LandClasses.fourLabels
     public var priors: LabelPriors
@@ -103,15 +106,26 @@ public struct LandCoverTraining {
                 "the priors are of other classes than the coarse table: '\(other?.0 ?? "")' stands where the table has '\(other?.1 ?? "")'"
             )
         }
-        let (opened, sums, failures) = try openImages(report: report)
+        var (opened, sums, failures) = try openImages(report: report)
         let bands = opened[0].image.bands
         var settings = preset.landCover(bands: bands, labels: labels.count, seed: seed)
         try adjust(&settings)
-        guard !settings.training.objective.needsFineLabels || opened.contains(where: { $0.fine != nil }) else {
+        let objective = settings.training.objective
+        guard !objective.needsFineLabels || opened.contains(where: { $0.fine != nil }) else {
             throw InputError(
-                .unusable,
-                "criterion \(settings.training.objective.name) needs the labels of pixels: give their rasters with --fine"
-            )
+                .unusable, "criterion \(objective.name) needs the labels of pixels: give their rasters with --fine")
+        }
+        if objective.needsFineLabels, objective.criterion == nil {
+            for image in opened where image.fine == nil && fineOnly == nil {
+                let failure = FailedInput(
+                    name: image.name,
+                    error: InputError(
+                        .unusable, "there is no raster named '\(image.name)' in \(fine?.path ?? "--fine")"))
+                failures.append(failure)
+                report(.leftOut(failure))
+            }
+            sums = zip(opened, sums).filter { $0.0.fine != nil }.map(\.1)
+            opened.removeAll { $0.fine == nil }
         }
         // Images that are smaller than a training image must not be mostly filling.
         let least = opened.map { min($0.image.width, $0.image.height) }.min() ?? settings.sampling.side
@@ -166,7 +180,8 @@ public struct LandCoverTraining {
                 let cells = try CoarseCells(
                     image: image, coarse: GeoRaster(coarseFolder.partner(of: name)), classes: coarseClasses,
                     side: cellSide)
-                let labelled = try fineFolder.map { try GeoRaster($0.partner(of: name)) }
+                let hasFine = fineOnly?.contains(name) ?? true
+                let labelled = try hasFine ? fineFolder?.partnerIfThere(of: name).map { try GeoRaster($0) } : nil
                 if let first = opened.first, first.image.bands != image.bands {
                     throw InputError(
                         .unusable,

@@ -9,15 +9,17 @@ def free_port():
 
 
 class Service:
-    def __init__(self, program, folder, *extra, port=None, slides=None, plain=False):
-        """plain: with slides alone, as who has nothing else starts it."""
+    def __init__(self, program, folder, *extra, port=None, slides=None, plain=False, maps=None):
+        """plain: with slides alone, as who has nothing else starts it. maps: a folder of land instead of results and slides."""
         self.port = port or free_port()
         self.base = f"http://127.0.0.1:{self.port}"
         self.log = open(os.path.join(folder, "service.log"), "a+")
+        what = ["--maps", maps] if maps else [
+            os.path.join(folder, "results.sqlite"), "--slides", slides or os.path.join(folder, "slides"),
+            *([] if plain else ["--models", os.path.join(folder, "models"), "--heatmaps", os.path.join(folder, "heatmaps")])]
         self.process = subprocess.Popen(
-            [program, "serve", os.path.join(folder, "results.sqlite"), "--slides", slides or os.path.join(folder, "slides"),
-             *([] if plain else ["--models", os.path.join(folder, "models"), "--heatmaps", os.path.join(folder, "heatmaps")]),
-             "--listen", f"127.0.0.1:{self.port}", *extra], stdout=subprocess.PIPE, stderr=self.log, text=True)
+            [program, "serve", *what, "--listen", f"127.0.0.1:{self.port}", *extra], stdout=subprocess.PIPE, stderr=self.log,
+            text=True)
         line = self.process.stdout.readline()
         assert self.base in line, f"the service did not start: {line} {open(self.log.name).read()}"
 
