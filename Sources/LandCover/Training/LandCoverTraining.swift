@@ -31,7 +31,7 @@ extension TrainingPreset {
             training.members = 1
             training.student = nil
             training.objective = Objective(
-                .statisticsMatching(StatisticsMatching(epsilon: 0.03, logWeight: 1, leastDeviation: 0.1)))
+                .statisticsMatching(StatisticsMatching(epsilon: 0.03, logWeight: 0.1, leastDeviation: 0.1)))
             return LandCoverSettings(training: training, sampling: LandSampling(side: 128))
         case .paper:
             return LandCoverSettings(training: training, sampling: LandSampling(side: 240, jitter: 0))
