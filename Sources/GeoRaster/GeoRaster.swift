@@ -173,15 +173,22 @@ public struct GeoRaster: Sendable {
     /// Which pixels of a window the file's own mask shows, row by row; nil where it has none. What a band of transparency says is not
     /// asked: near infrared is often labelled so.
     public func mask(in window: Window) throws(GeoRasterError) -> [Bool]? {
+        try mask(in: window, width: window.width, height: window.height)
+    }
+
+    /// The same with so many columns and rows instead of the window's own.
+    public func mask(
+        in window: Window, width columns: Int, height rows: Int
+    ) throws(GeoRasterError) -> [Bool]? {
         guard hasMask else { return nil }
-        var result = [UInt8](repeating: 0, count: window.width * window.height)
+        var result = [UInt8](repeating: 0, count: columns * rows)
         let (status, reason) = shared.handle.withLock { handle in
             CPLErrorReset()
             let status = result.withUnsafeMutableBytes { buffer in
                 GDALRasterIO(
                     GDALGetMaskBand(GDALGetRasterBand(handle.dataset, 1)), GF_Read, Int32(window.column),
                     Int32(window.row), Int32(window.width), Int32(window.height), buffer.baseAddress,
-                    Int32(window.width), Int32(window.height), GDT_Byte, 0, 0)
+                    Int32(columns), Int32(rows), GDT_Byte, 0, 0)
             }
             return (status, GDAL.reason)
         }

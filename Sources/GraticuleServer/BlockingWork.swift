@@ -33,7 +33,7 @@ final class BlockingWork: Sendable {
         }
 
         func age(at now: DispatchTime) -> Double {
-            Double(now.uptimeNanoseconds - since.uptimeNanoseconds) / 1e9
+            BlockingWork.seconds(from: since, to: now)
         }
     }
 
@@ -129,6 +129,11 @@ final class BlockingWork: Sendable {
         }
     }
 
+    /// Negative where a call began after `now` was looked up.
+    static func seconds(from since: DispatchTime, to now: DispatchTime) -> Double {
+        (Double(now.uptimeNanoseconds) - Double(since.uptimeNanoseconds)) / 1e9
+    }
+
     /// Looks for calls that hang, as long as there are calls.
     private func watch() {
         DispatchQueue.global().asyncAfter(deadline: .now() + BlockingWork.watchSeconds) { [weak self] in
@@ -136,7 +141,7 @@ final class BlockingWork: Sendable {
             let now = DispatchTime.now()
             let (late, goesOn) = state.withLock { state in
                 for (id, running) in state.running
-                where Double(now.uptimeNanoseconds - running.since.uptimeNanoseconds) / 1e9 > BlockingWork.slowSeconds {
+                where BlockingWork.seconds(from: running.since, to: now) > BlockingWork.slowSeconds {
                     state.running[id]?.isSlow = true
                 }
                 let late = (state.urgent + state.normal + state.running.values.map(\.call))

@@ -30,6 +30,17 @@ package enum Console {
         print(String(decoding: try encoder.encode(value), as: UTF8.self))
     }
 
+    /// Bytes as people say them, such as `1.2 GB`.
+    package static func size(_ bytes: Double) -> String {
+        let units = ["B", "kB", "MB", "GB", "TB"]
+        var (value, unit) = (bytes, 0)
+        while value >= 1000, unit < units.count - 1 {
+            value /= 1000
+            unit += 1
+        }
+        return String(format: value < 10 && unit > 0 ? "%.1f %@" : "%.0f %@", value, units[unit])
+    }
+
     /// Seconds as `1:02:03` or `2:03`.
     package static func duration(_ seconds: Double) -> String {
         let whole = Int(max(0, seconds).rounded())

@@ -27,6 +27,7 @@ struct GraticuleCommand: ParsableCommand {
             PhantomCommand.self, InspectCommand.self, SquaresCommand.self, PriorsCommand.self, TrainCommand.self,
             SegmentCommand.self,
             EvaluateCommand.self, EvaluateCellsCommand.self, QueryCommand.self, ExportCommand.self, MergeCommand.self,
+            PlanCommand.self, StatusCommand.self,
             ImportHeatmapCommand.self, ServeCommand.self, LandCoverCommand.self,
         ])
 

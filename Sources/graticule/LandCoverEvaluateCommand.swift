@@ -93,8 +93,8 @@ struct LandCoverEvaluateCommand: ParsableCommand {
                 try evaluation.add(map: map, truth: truth, coarse: coarse)
                 guard let pictureFolder else { continue }
                 try MapPicture(labels: labels, coarse: classes).write(
-                    image: imageFolder.map { try GeoRaster($0.partner(of: name)) }, coarse: coarse, map: map,
-                    truth: truth, to: pictureFolder.appendingPathComponent("\(name).png"))
+                    image: imageFolder.map { try GeoRaster($0.partner(of: name)) }, coarse: coarse,
+                    maps: [("map", map)], truth: truth, to: pictureFolder.appendingPathComponent("\(name).png"))
             } catch {
                 failures.append(FailedInput(name: name, error: error))
             }

@@ -24,6 +24,9 @@ struct MergeCommand: ParsableCommand {
         // The same file under another name; files of the list that are the output itself are named below.
         let store = try ResultStore(target)
         var failures = 0
+        // What is unfinished or failed in one file may be done in a later one.
+        var unfinished: [(file: String, slide: String)] = []
+        var failedFiles: [String: [String]] = [:]
         for file in files {
             let source = URL(fileURLWithPath: file)
             guard SlideFile(source).place != SlideFile(target).place else {
@@ -36,18 +39,24 @@ struct MergeCommand: ParsableCommand {
                 print(
                     "\(file): \(outcome.runs) runs with \(outcome.cells) cells"
                         + (outcome.known > 0 ? ", \(outcome.known) known already" : ""))
-                for slide in outcome.unfinished {
-                    failures += 1
-                    Console.error("\(file): \(slide) is not finished there, so not copied: segment it to its end")
-                }
-                for failure in outcome.failed {
-                    failures += 1
-                    Console.error("\(file): failed there: \(failure)")
-                }
+                unfinished += outcome.unfinished.map { (file, $0) }
+                for failure in outcome.failed { failedFiles[failure, default: []].append(file) }
             } catch {
                 failures += 1
                 Console.error("\(error)")
             }
+        }
+        let states = try store.inputStates()
+        let done = Set(states.done.map { SlideFile(URL(fileURLWithPath: $0)).name })
+        for (file, slide) in unfinished where !done.contains(slide) {
+            failures += 1
+            Console.error("\(file): \(slide) is not finished there, so not copied: segment it to its end")
+        }
+        let failing = Set(states.failed.values)
+        for (failure, files) in failedFiles.sorted(by: { $0.key < $1.key })
+        where failing.contains(where: { failure.hasSuffix($0) }) {
+            failures += 1
+            Console.error("\(files[0]): failed there: \(failure)")
         }
         if failures > 0 { throw ExitCode(3) }
     }

@@ -38,7 +38,7 @@ struct CommandLineTests {
     private static let inputs = ["train", "--slides", "x", "--heatmaps", "y", "--output", "z"]
 
     @Test(arguments: [
-        (["segment"], "Missing expected argument '<slides> ...'"),
+        (["segment"], "Give at least one slide or folder."),
         (
             ["train", "--slides", "x", "--output", "z"],
             "Give --counts, --heatmaps or both: there must be labels to learn from."

@@ -150,6 +150,13 @@ import Testing
         }
     }
 
+    /// A call may begin after the time was looked up.
+    @Test func aCallThatBeganJustNowHasNoAgeYet() {
+        let (earlier, later) = (DispatchTime(uptimeNanoseconds: 5), DispatchTime(uptimeNanoseconds: 2_000_000_005))
+        #expect(BlockingWork.seconds(from: earlier, to: later) == 2)
+        #expect(BlockingWork.seconds(from: later, to: earlier) == -2)
+    }
+
     @Test func secretsAreComparedWhole() {
         #expect(Secret.isEqual("abcdef", "abcdef"))
         for wrong in ["", "abcde", "abcdeg", "bbcdef", "abcdefg"] { #expect(!Secret.isEqual(wrong, "abcdef")) }

@@ -4,6 +4,7 @@ internal import Foundation
 internal import GeoRaster
 internal import Hummingbird
 internal import LandCover
+internal import Logging
 internal import Synchronization
 
 /// The rasters and land-cover models that the map shows. Clients name them by their files' names, never by paths.
@@ -28,35 +29,55 @@ final class MapLibrary: Sendable {
     }
 
     private struct State {
+        var entries: (all: [String: Entry], names: [String], stamp: String)?
         var opened: [String: Opened] = [:]
         var models: [String: (model: LandCoverModel, stamp: String)] = [:]
     }
 
     private let options: MapServiceOptions
+    private let logger: Logger
     private let state = Mutex(State())
     private let modelLock = NSLock()
     /// Files that are held open, and networks in memory, at most.
     private static let (mostOpen, mostModels) = (64, 4)
 
-    init(_ options: MapServiceOptions) {
+    init(_ options: MapServiceOptions, logger: Logger) {
         self.options = options
+        self.logger = logger
     }
 
-    /// The images of the folder, by name.
+    /// The images of the folder by name, and their names in order. Folders are listed anew where one has changed. It blocks.
     ///
     /// - Throws: ``InputError`` where there is none.
-    func entries() throws -> [Entry] {
+    private func listed() throws -> (all: [String: Entry], names: [String]) {
         let inner = options.maps.appendingPathComponent("images")
-        let folder = try RasterFolder(MapLibrary.isFolder(inner) ? inner : options.maps)
+        let images = MapLibrary.isFolder(inner) ? inner : options.maps
+        let folders = [
+            images, options.coarse ?? options.maps.appendingPathComponent("coarse"),
+            options.truth ?? options.maps.appendingPathComponent("fine"),
+        ]
+        let stamp = folders.map(MapLibrary.stamp).joined(separator: " ")
+        if let known = state.withLock({ $0.entries }), known.stamp == stamp { return (known.all, known.names) }
+        let files = try RasterFolder(images).files.filter { !MapLibrary.isFolder($0) }
         let coarse = beside(options.coarse, "coarse")
         let truth = beside(options.truth, "fine")
-        return folder.files.map { file in
+        var all: [String: Entry] = [:]
+        for file in files {
             let name = RasterFolder.stem(file)
-            return Entry(
+            all[file.lastPathComponent] = Entry(
                 name: file.lastPathComponent, image: file, coarse: try? coarse?.partner(of: name),
                 truth: try? truth?.partner(of: name))
         }
+        let names = files.map(\.lastPathComponent)
+        let made = (all: all, names: names, stamp: stamp)
+        state.withLock { $0.entries = made }
+        return (all, names)
     }
+
+    /// The images' names, in order. It blocks.
+    ///
+    /// - Throws: ``InputError`` where there is none.
+    func entries() throws -> [String] { try listed().names }
 
     /// The rasters of a folder: the one that was named, or the one of its usual name.
     private func beside(_ given: URL?, _ name: String) -> RasterFolder? {
@@ -69,7 +90,7 @@ final class MapLibrary: Sendable {
     }
 
     func entry(named name: String) throws -> Entry {
-        guard let entry = try entries().first(where: { $0.name == name }) else {
+        guard let entry = try listed().all[name] else {
             throw HTTPError(.notFound, message: "there is no image named '\(name.prefix(100))'")
         }
         return entry
@@ -80,9 +101,18 @@ final class MapLibrary: Sendable {
         let stamp = [entry.image, entry.coarse, entry.truth].compactMap { $0 }.map(MapLibrary.stamp).joined(
             separator: " ")
         if let known = state.withLock({ $0.opened[entry.name] }), known.stamp == stamp { return known }
+        func partner(_ url: URL?) -> GeoRaster? {
+            guard let url else { return nil }
+            do {
+                return try GeoRaster(url)
+            } catch {
+                logger.warning("\(error)")
+                return nil
+            }
+        }
         let made = Opened(
-            tiles: try RasterTiles(GeoRaster(entry.image)), coarse: entry.coarse.flatMap { try? GeoRaster($0) },
-            truth: entry.truth.flatMap { try? GeoRaster($0) }, stamp: stamp)
+            tiles: try RasterTiles(GeoRaster(entry.image)), coarse: partner(entry.coarse), truth: partner(entry.truth),
+            stamp: stamp)
         state.withLock { state in
             if state.opened.count >= MapLibrary.mostOpen { state.opened = [:] }
             state.opened[entry.name] = made
@@ -121,7 +151,16 @@ final class MapLibrary: Sendable {
                 MapLibrary.stamp(folder.appendingPathComponent($0))
             }.joined(separator: " ")
             if let known = state.withLock({ $0.models[name] }), known.stamp == stamp { return known.model }
-            let model = try LandCoverModel(folder)
+            let model: LandCoverModel
+            do {
+                model = try LandCoverModel(folder)
+            } catch {
+                logger.error("\(error)")
+                throw HTTPError(
+                    .unprocessableContent,
+                    message: "the model '\(name)' cannot be used: its files are damaged or incomplete"
+                )
+            }
             state.withLock { state in
                 if state.models.count >= MapLibrary.mostModels { state.models = [:] }
                 state.models[name] = (model, stamp)

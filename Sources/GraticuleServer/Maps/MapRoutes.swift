@@ -1,3 +1,4 @@
+internal import BatchWork
 internal import Failures
 internal import Foundation
 internal import GeoRaster
@@ -21,9 +22,36 @@ extension MapService {
         router.get("/maps/{image}/{layer}/{level}/{tile}") { try await tile($0, $1) }
     }
 
-    private func entry(_ context: Context) throws -> MapLibrary.Entry {
+    private func entry(_ context: Context) async throws -> MapLibrary.Entry {
         let name = try context.parameters.require("image")
-        return try library.entry(named: name.removingPercentEncoding ?? name)
+        return try await blocking { try library.entry(named: name.removingPercentEncoding ?? name) }
+    }
+
+    /// Work that blocks; what fails is told in its own words, without the server's folders.
+    private func blocking<Value: Sendable>(
+        _ queue: BlockingWork? = nil, isUrgent: Bool = false, key: String? = nil,
+        _ body: @escaping @Sendable () throws -> Value
+    ) async throws -> Value {
+        do {
+            return try await (queue ?? tileWork).run(isUrgent: isUrgent, key: key, body)
+        } catch let error as GeoRasterError {
+            throw HTTPError(.unprocessableContent, message: withoutFolders(error.message))
+        } catch let error as InputError {
+            throw HTTPError(.unprocessableContent, message: withoutFolders(error.message))
+        }
+    }
+
+    private func withoutFolders(_ text: String) -> String {
+        var text = text
+        // The longest first: one may lie in another.
+        let folders = [
+            options.maps.appendingPathComponent("images"), options.maps, options.coarse, options.truth, options.models,
+            options.models?.deletingLastPathComponent(),
+        ].compactMap { $0?.path }.filter { $0 != "/" }
+        for folder in folders.sorted(by: { $0.count > $1.count }) {
+            text = text.replacing(folder + "/", with: "").replacing(folder, with: "(folder)")
+        }
+        return text
     }
 
     // MARK: what there is
@@ -49,8 +77,8 @@ extension MapService {
     }
 
     private func list() async throws -> Response {
-        let list = try await tileWork.run {
-            List(images: try library.entries().map(\.name), models: library.modelNames())
+        let list = try await blocking {
+            List(images: try library.entries(), models: library.modelNames())
         }
         return JSONBody.response(list)
     }
@@ -65,22 +93,22 @@ extension MapService {
         /// GDAL's six coefficients; nil for an image without a place.
         let transform: [Double]?
         let crs: String?
-        /// Metres of a pixel's side, where the CRS has metres.
-        let metres: Double?
+        /// Metres on the ground of a column and of a row, at the middle; nil for an image without a place.
+        let metres: [Double]?
         /// Classes of the coarse raster; nil where there is none.
         let coarse: [Class]?
         let truth: [Class]?
     }
 
     private func describe(_ context: Context) async throws -> Response {
-        let entry = try entry(context)
-        let description = try await tileWork.run(key: entry.name) {
+        let entry = try await entry(context)
+        let description = try await blocking(key: entry.name) {
             let open = try library.opened(entry)
             let image = open.image
             return Description(
                 name: entry.name, width: image.width, height: image.height, bands: image.bands,
                 levels: open.tiles.levels, tileSize: RasterTiles.side, transform: image.transform?.coefficients,
-                crs: image.crsName, metres: image.isInMetres ? image.transform?.pixelSize.width : nil,
+                crs: image.crsName, metres: image.groundSize.map { [$0.column, $0.row] },
                 coarse: open.coarse.map { _ in Class.all(options.classes) },
                 truth: open.truth.map { _ in Class.all(options.labels) })
         }
@@ -98,11 +126,11 @@ extension MapService {
 
     /// What is known of a pixel.
     private func place(_ request: Request, _ context: Context) async throws -> Response {
-        let entry = try entry(context)
+        let entry = try await entry(context)
         guard let column = try request.integer("column", in: 0...(1 << 24)),
             let row = try request.integer("row", in: 0...(1 << 24))
         else { throw HTTPError(.badRequest, message: "give column and row of a pixel") }
-        let place = try await tileWork.run(key: entry.name) {
+        let place = try await blocking(key: entry.name) {
             let open = try library.opened(entry)
             let image = open.image
             guard column < image.width, row < image.height else {
@@ -112,12 +140,14 @@ extension MapService {
                 guard let codes, let value = try? open.tiles.code(of: codes, column: column, row: row) else {
                     return nil
                 }
-                return classes.index(of: value).map { classes.names[$0] } ?? "value \(Int(value))"
+                return classes.index(of: value).map { classes.names[$0] } ?? "value \(value)"
             }
             let own = image.transform?.place(column: Double(column) + 0.5, row: Double(row) + 0.5)
             let degrees = try? image.degrees(column: Double(column) + 0.5, row: Double(row) + 0.5)
+            func finite(_ value: Double?) -> Double? { value.flatMap { $0.isFinite ? $0 : nil } }
             return Place(
-                x: own?.x, y: own?.y, longitude: degrees?.longitude, latitude: degrees?.latitude,
+                x: finite(own?.x), y: finite(own?.y), longitude: finite(degrees?.longitude),
+                latitude: finite(degrees?.latitude),
                 coarse: name(open.coarse, options.classes), truth: name(open.truth, options.labels))
         }
         return JSONBody.response(place)
@@ -126,14 +156,14 @@ extension MapService {
     // MARK: pictures
 
     private func tile(_ request: Request, _ context: Context) async throws -> Response {
-        let entry = try entry(context)
+        let entry = try await entry(context)
         let layer = try context.parameters.require("layer")
         let name = try context.parameters.require("tile").split(separator: ".").first ?? ""
         let parts = name.split(separator: "_", omittingEmptySubsequences: false)
         guard let level = Int(try context.parameters.require("level")), parts.count == 2, let column = Int(parts[0]),
             let row = Int(parts[1])
         else { throw HTTPError(.badRequest, message: "tiles are named level/column_row in whole numbers") }
-        let picture = try await tileWork.run(key: entry.name) {
+        let picture = try await blocking(key: entry.name) {
             let open = try library.opened(entry)
             let key = "\(entry.name)/\(open.stamp)/\(layer)/\(level)/\(column)_\(row)"
             if let known = pictures[key] { return known }
@@ -182,7 +212,7 @@ extension MapService {
     }
 
     private func predict(_ request: Request, _ context: Context) async throws -> Response {
-        let entry = try entry(context)
+        let entry = try await entry(context)
         let wanted = try await JSONBody.decode(
             Wanted.self, from: request, keys: ["model", "x", "y", "width", "height"])
         let start = Date()
@@ -201,9 +231,10 @@ extension MapService {
         _ entry: MapLibrary.Entry, _ wanted: Wanted
     ) async throws -> (found: LandPrediction, warning: String?) {
         let most = 1 << 24
-        guard (1...most).contains(wanted.width), (1...most).contains(wanted.height),
-            wanted.width * wanted.height <= MapService.mostPixels
-        else {
+        guard wanted.width >= 1, wanted.height >= 1 else {
+            throw HTTPError(.badRequest, message: "width and height are whole numbers from 1")
+        }
+        guard wanted.width <= most, wanted.height <= most, wanted.width * wanted.height <= MapService.mostPixels else {
             throw HTTPError(
                 .contentTooLarge,
                 message:
@@ -211,9 +242,9 @@ extension MapService {
             )
         }
         // An image that does not answer must not hold the network's one thread.
-        let open = try await tileWork.run(key: entry.name) { try library.opened(entry) }
+        let open = try await blocking(key: entry.name) { try library.opened(entry) }
         let image = open.image
-        guard abs(wanted.x) < most, abs(wanted.y) < most else {
+        guard (-most...most).contains(wanted.x), (-most...most).contains(wanted.y) else {
             throw HTTPError(.badRequest, message: "the window lies beside the image")
         }
         let (left, top) = (max(0, wanted.x), max(0, wanted.y))
@@ -222,14 +253,14 @@ extension MapService {
             throw HTTPError(.badRequest, message: "the window lies beside the image")
         }
         let window = GeoRaster.Window(column: left, row: top, width: right - left, height: bottom - top)
-        return try await networkWork.run(isUrgent: true) {
+        return try await blocking(networkWork, isUrgent: true) {
             let mapper = LandMapper(model: try library.model(wanted.model))
-            return (try mapper.predict(window, of: image), mapper.scaleWarning(image))
+            return (try mapper.predict(window, of: image), mapper.scaleWarning(image).map(withoutFolders))
         }
     }
 
     private func download(_ request: Request, _ context: Context) async throws -> Response {
-        let entry = try entry(context)
+        let entry = try await entry(context)
         let range = -(1 << 24)...(1 << 24)
         guard let model = request.uri.queryParameters["model"], let x = try request.integer("x", in: range),
             let y = try request.integer("y", in: range), let width = try request.integer("width", in: range),
@@ -238,7 +269,7 @@ extension MapService {
         let (found, _) = try await predict(
             entry, Wanted(model: String(model), x: x, y: y, width: width, height: height))
         let weights = try request.uri.queryParameters["weights"].map { try found.labels.weights(String($0)) }
-        let data = try await tileWork.run(key: entry.name) {
+        let data = try await blocking(key: entry.name) {
             let folder = FileManager.default.temporaryDirectory.appendingPathComponent(
                 "graticule-\(UUID().uuidString)", isDirectory: true)
             try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)

@@ -39,9 +39,14 @@ public struct MapService: Sendable {
     public init(_ options: MapServiceOptions) throws {
         host = try ServiceHost(options.address)
         self.options = options
-        library = MapLibrary(options)
+        library = MapLibrary(options, logger: host.logger)
         if try library.entries().isEmpty {
             throw ServiceError(.unable, "there is no image in \(options.maps.path)")
+        }
+        // What was named and is not there would be missed on the page alone.
+        for folder in [options.coarse, options.truth].compactMap({ $0 }) { _ = try RasterFolder(folder) }
+        if let models = options.models, library.modelNames().isEmpty {
+            throw ServiceError(.unable, "there is no land-cover model in \(models.path)")
         }
         tileWork = BlockingWork(name: "tiles", threads: max(2, options.threads), mostWaiting: 2048, seconds: 30)
         networkWork = BlockingWork(name: "network", threads: 1, mostWaiting: 64, seconds: 120)

@@ -5,31 +5,34 @@ import * as L from "/viewer/leaflet.esm.js";
 
 /** Patches that are kept; the oldest go first. */
 const mostPatches = 64;
-/** The side of what a click predicts, in metres, and in pixels where those are not known. */
+/** The side of what a click maps, in metres; in pixels where those are not known. */
 const clickSide = 256;
+/** The most pixels of a side of it. */
+const mostSide = 2048;
 
 /** Two bytes a value, the lower first, as every machine with a browser has them. */
 const values = (text) => new Uint16Array(Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer);
-const color = (text) => [1, 3, 5].map((i) => parseInt(text.slice(i, i + 2), 16));
+/** Red, green, blue and opaque as one number, the lower byte first. */
+const packed = (text) => (255 << 24 | parseInt(text.slice(5, 7), 16) << 16 | parseInt(text.slice(3, 5), 16) << 8 | parseInt(text.slice(1, 3), 16)) >>> 0;
 
 /** Paints the likeliest label of each pixel; of equals the first. */
 function repaint({ canvas, found, planes }, weights) {
   const { width, height, labels } = found;
-  const factors = labels.map((label) => weights[label.name] ?? 1);
-  const colors = labels.map((label) => color(label.color));
+  const factors = Float64Array.from(labels, (label) => weights[label.name] ?? 1);
+  const colors = Uint32Array.from(labels, (label) => packed(label.color));
   const context = canvas.getContext("2d");
   const picture = context.createImageData(width, height);
+  const out = new Uint32Array(picture.data.buffer);
   const pixels = width * height;
   for (let i = 0; i < pixels; i += 1) {
     if (!planes[i]) continue;
     let best = 0;
     let most = -1;
-    for (let label = 0; label < factors.length; label += 1) {
-      const value = (planes[label * pixels + i] - 1) * factors[label];
+    for (let label = 0, at = i; label < factors.length; label += 1, at += pixels) {
+      const value = (planes[at] - 1) * factors[label];
       if (value > most) { best = label; most = value; }
     }
-    picture.data.set(colors[best], 4 * i);
-    picture.data[4 * i + 3] = 255;
+    out[i] = colors[best];
   }
   context.putImageData(picture, 0, 0);
 }
@@ -38,13 +41,18 @@ export function createPaint(state, map, notice) {
   const patches = [];
   let listener = () => {};
   let asked = 0;
+  /** Raised by what makes answers on their way worthless, for each side. */
+  const generation = [0, 0];
+  /** Patches that are still painted with earlier weights. */
+  let stale = [];
 
   function add(found, sideIndex) {
     const canvas = document.createElement("canvas");
     [canvas.width, canvas.height] = [found.width, found.height];
-    const patch = { canvas, found, planes: values(found.probabilities), side: sideIndex, model: state.models[sideIndex] };
+    const bounds = rectangle(found.x, found.y, found.width, found.height);
+    const patch = { canvas, found, bounds, planes: values(found.probabilities), side: sideIndex };
     repaint(patch, state.weights);
-    patch.overlay = new CanvasOverlay(canvas, rectangle(found.x, found.y, found.width, found.height), { pane: sideIndex ? "right" : "left" }).addTo(map);
+    patch.overlay = new CanvasOverlay(canvas, bounds, { pane: sideIndex ? "right" : "left" }).addTo(map);
     patches.push(patch);
     while (patches.length > mostPatches) patches.shift().overlay.remove();
   }
@@ -55,12 +63,13 @@ export function createPaint(state, map, notice) {
     if (!models.length) return listener("No model is at hand: start the service with --models DIR.");
     asked += 1;
     const own = asked;
+    const begun = [...generation];
     listener("Computing …");
     const start = performance.now();
     try {
       const answers = await Promise.all(models.map(([model]) => api(`${state.path}/predict`, { body: { model, x, y, width, height } })));
-      // A model may have been exchanged meanwhile.
-      answers.forEach((found, i) => { if (state.models[models[i][1]] === models[i][0]) add(found, models[i][1]); });
+      // A model may have been exchanged meanwhile, or all been cleared.
+      answers.forEach((found, i) => { if (generation[models[i][1]] === begun[models[i][1]]) add(found, models[i][1]); });
       const [{ width: across, height: down, warning }] = answers;
       if (own === asked) listener(`${across} × ${down} px in ${((performance.now() - start) / 1000).toFixed(2)} s.${warning ? ` ${warning}.` : ""}`);
     } catch (error) {
@@ -69,15 +78,45 @@ export function createPaint(state, map, notice) {
     notice.dataset.predicted = String(own);
   }
 
-  const clickPixels = () => Math.max(16, Math.round(clickSide / (state.image.metres ?? 1)));
+  /** Columns and rows of what a click maps. */
+  function clickPixels() {
+    return (state.image.metres ?? [1, 1]).map((metres) => Math.max(16, Math.min(mostSide, Math.round(clickSide / metres))));
+  }
+
+  /** Paints what is on the screen at once, and the rest frame by frame, so that a slider never waits for what nobody sees. */
+  function work() {
+    const shown = map.getBounds();
+    const start = performance.now();
+    const visible = stale.filter((patch) => shown.intersects(patch.bounds));
+    if (visible.length) {
+      visible.forEach((patch) => repaint(patch, state.weights));
+      stale = stale.filter((patch) => !visible.includes(patch));
+      notice.dataset.milliseconds = (performance.now() - start).toFixed(1);
+    } else {
+      repaint(stale.shift(), state.weights);
+    }
+    if (stale.length) requestAnimationFrame(work);
+  }
 
   return {
     patches,
     /** Predicts around a place. */
     click(column, row) {
       if (column < 0 || row < 0 || column >= state.image.width || row >= state.image.height) return;
-      const side = clickPixels();
-      predict(Math.round(column - side / 2), Math.round(row - side / 2), side, side);
+      const [width, height] = clickPixels();
+      predict(Math.round(column - width / 2), Math.round(row - height / 2), width, height);
+    },
+    /** What a click maps, in words. */
+    clickText() {
+      const [width, height] = clickPixels();
+      const { metres } = state.image;
+      return metres ? `${Math.round(width * metres[0])} × ${Math.round(height * metres[1])} m` : `${width} × ${height} px`;
+    },
+    /** The labels of what is mapped, each name once; of one side, or of both. */
+    labels(sideIndex = null) {
+      const known = new Map();
+      for (const { side, found } of patches) if (sideIndex === null || side === sideIndex) for (const label of found.labels) known.set(label.name, label);
+      return [...known.values()];
     },
     /** What is on the screen, in pixels of the image: x, y, width, height; null where it is beside the image. */
     view() {
@@ -88,9 +127,14 @@ export function createPaint(state, map, notice) {
     },
     predict,
     /** Paints all patches with the weights as they are. */
-    repaint() { for (const patch of patches) repaint(patch, state.weights); },
+    repaint() {
+      if (!stale.length && patches.length) requestAnimationFrame(work);
+      stale = [...patches];
+    },
     /** Takes the patches of one side away, or all. */
     clear(sideIndex = null) {
+      for (const side of [0, 1]) if (sideIndex === null || side === sideIndex) generation[side] += 1;
+      stale = stale.filter(({ side }) => sideIndex !== null && side !== sideIndex);
       for (const patch of patches.filter(({ side }) => sideIndex === null || side === sideIndex)) {
         patch.overlay.remove();
         patches.splice(patches.indexOf(patch), 1);

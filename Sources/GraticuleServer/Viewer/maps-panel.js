@@ -15,19 +15,27 @@ function legend(classes, shown = classes) {
   return h("div", { class: "legend small" }, shown.map(({ name, color }) => h("div", {}, swatch(color), name)));
 }
 
+/** Which image is shown; another one keeps models, layers and weights. */
+export function imageChoice(names, shown) {
+  const images = h("select", { id: "image", "aria-label": "Image", onchange: () => {
+    const query = new URLSearchParams(location.search);
+    query.set("image", images.value);
+    location.assign(`?${query}`);
+  } }, names.map((name) => h("option", { value: name, selected: name === shown }, name)));
+  return images;
+}
+
 export function createPanel(state, map, { paint, showLayers, link, swipe }) {
   const { there, image } = state;
   const side = document.getElementById("side");
   const text = h("p", { class: "small muted", role: "status", id: "prediction" },
-    there.models.length ? "Click on the map: the network maps 256 × 256 m around." : "No model is at hand: start the service with --models DIR.");
+    there.models.length ? `Click on the map: the network maps ${paint.clickText()} around.` : "No model is at hand: start the service with --models DIR.");
   paint.onText((message, isError = false) => {
     text.classList.toggle("error", isError);
     text.textContent = message.charAt(0).toUpperCase() + message.slice(1);
   });
 
-  // Images
-  const images = h("select", { "aria-label": "Image", onchange: () => { location.assign(`?image=${encodeURIComponent(images.value)}`); } },
-    there.images.map((name) => h("option", { value: name, selected: name === image.name }, name)));
+  const images = imageChoice(there.images, image.name);
   const facts = h("p", { class: "small muted" }, `${image.width} × ${image.height} px, ${image.bands} bands; ${image.crs ?? "without a CRS"}`);
 
   // Layers
@@ -46,6 +54,7 @@ export function createPanel(state, map, { paint, showLayers, link, swipe }) {
     const choice = h("select", { id: `model-${index}`, onchange: () => {
       state.models[index] = choice.value || null;
       paint.clear(index);
+      showWeights();
       swipe.show();
       link();
     } }, index ? h("option", { value: "" }, "none") : null,
@@ -58,9 +67,9 @@ export function createPanel(state, map, { paint, showLayers, link, swipe }) {
   const sliders = h("div", { id: "weights", class: "toggle-list" });
   let shownLabels = "";
   function showWeights() {
-    const labels = paint.patches[0]?.found.labels ?? [];
+    const labels = paint.labels();
     const names = labels.map(({ name }) => name).join();
-    if (!labels.length || names === shownLabels) return;
+    if (names === shownLabels) return;
     shownLabels = names;
     sliders.replaceChildren(...labels.map(({ name, color }) => {
       const number = h("output", { class: "number small" });
@@ -69,20 +78,18 @@ export function createPanel(state, map, { paint, showLayers, link, swipe }) {
         value: Math.round(Math.log2(state.weights[name] ?? 1) * 4), oninput: () => {
           state.weights[name] = Math.round(2 ** (range.value / 4) * 1000) / 1000;
           write();
-          const start = performance.now();
           paint.repaint();
-          sliders.dataset.milliseconds = (performance.now() - start).toFixed(1);
           link();
         } });
       write();
       return h("div", { class: "weight" }, h("label", { for: `weight-${name}` }, swatch(color), name), range, number);
-    }), h("button", { class: "small", onclick: () => {
+    }), labels.length ? h("button", { class: "small", onclick: () => {
       state.weights = {};
       shownLabels = "";
       showWeights();
       paint.repaint();
       link();
-    } }, "All equal"));
+    } }, "All equal") : "");
   }
 
   // Actions
@@ -95,7 +102,8 @@ export function createPanel(state, map, { paint, showLayers, link, swipe }) {
   function download() {
     const view = paint.view();
     if (!view || !state.models[0]) return;
-    const weights = Object.entries(state.weights).filter(([, value]) => value !== 1).map(([name, value]) => `${name}=${value}`).join(",");
+    // The weights of labels that this model has.
+    const weights = paint.labels(0).filter(({ name }) => (state.weights[name] ?? 1) !== 1).map(({ name }) => `${name}=${state.weights[name]}`).join(",");
     const query = new URLSearchParams({ model: state.models[0], x: view[0], y: view[1], width: view[2], height: view[3], ...(weights ? { weights } : {}) });
     return `${state.path}/map.tif?${query}`;
   }
@@ -104,20 +112,27 @@ export function createPanel(state, map, { paint, showLayers, link, swipe }) {
     if (!address) return;
     // Asked for first: a refusal is said here, and not on a page of its own.
     text.textContent = "Computing …";
-    const response = await fetch(address);
-    if (!response.ok) {
+    let file;
+    try {
+      const response = await fetch(address);
+      if (response.status === 401) location.assign("/login");
+      if (!response.ok) throw new Error((await response.json().catch(() => ({}))).error ?? `the service answered ${response.status}`);
+      file = await response.blob();
+    } catch (error) {
       text.classList.add("error");
-      const { error = `the service answered ${response.status}` } = await response.json().catch(() => ({}));
-      text.textContent = `${error.charAt(0).toUpperCase()}${error.slice(1)}.`;
+      const message = error instanceof TypeError ? "the service does not answer" : error.message;
+      text.textContent = `${message.charAt(0).toUpperCase()}${message.slice(1)}.`;
       return;
     }
     text.classList.remove("error");
-    const url = URL.createObjectURL(await response.blob());
+    const url = URL.createObjectURL(file);
     h("a", { href: url, download: `${image.name.replace(/\.[^.]*$/, "")}-map.tif` }).click();
     setTimeout(() => URL.revokeObjectURL(url), 60000);
     text.textContent = "What is on the screen, as the left model maps it with these weights, is saved.";
   } }, "Save view as GeoTIFF");
 
+  /** As many decimals as tell pixels apart. */
+  const digits = Math.max(1, Math.min(9, Math.ceil(-Math.log10(Math.hypot(image.transform?.[1] ?? 1, image.transform?.[4] ?? 0))) + 1));
   const knowledge = h("dl", { class: "stat", id: "place" });
   side.replaceChildren(
     h("section", {}, h("h2", {}, "Land"), images, facts),
@@ -128,7 +143,10 @@ export function createPanel(state, map, { paint, showLayers, link, swipe }) {
         h("button", { onclick: () => paint.clear() }, "Clear"))),
     h("section", {}, h("h2", {}, "Weights"), h("p", { class: "small muted" }, "How many times as likely a label is taken to be. What is mapped already changes at once."), sliders),
     h("section", {}, h("h2", {}, "Place"), knowledge),
-    h("section", {}, h("div", { class: "row" }, h("button", { onclick: (click) => { navigator.clipboard?.writeText(location.href); click.target.textContent = "Copied"; } }, "Copy link"))));
+    h("section", {}, h("div", { class: "row" }, h("button", { onclick: async ({ target }) => {
+      // Without https browsers give no clipboard.
+      try { await navigator.clipboard.writeText(location.href); target.textContent = "Copied"; } catch { target.textContent = "Copy it from the address bar"; }
+    } }, "Copy link"))));
   new MutationObserver(showWeights).observe(document.getElementById("where"), { attributes: true, attributeFilter: ["data-predicted"] });
 
   return {
@@ -137,8 +155,8 @@ export function createPanel(state, map, { paint, showLayers, link, swipe }) {
       try {
         const place = await api(`${state.path}/place?column=${column}&row=${row}`);
         const rows = [["Pixel", `${column}, ${row}`],
-          ["Coordinates", place.x === undefined ? null : `${place.x.toFixed(1)}, ${place.y.toFixed(1)}`],
-          ["Latitude, longitude", place.latitude === undefined ? null : `${place.latitude.toFixed(6)}, ${place.longitude.toFixed(6)}`],
+          ["Coordinates", place.x === undefined ? null : `${place.x.toFixed(digits)}, ${place.y.toFixed(digits)}`],
+          ["Latitude, longitude", place.latitude === undefined || place.longitude === undefined ? null : `${place.latitude.toFixed(6)}, ${place.longitude.toFixed(6)}`],
           ["Coarse class", place.coarse], ["True label", place.truth]];
         knowledge.replaceChildren(...rows.filter(([, value]) => value).flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
       } catch (error) {

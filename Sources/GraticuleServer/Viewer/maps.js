@@ -1,7 +1,7 @@
 // The map of land: an image in its own projection, its coarse classes, and what networks find where one clicks.
 import { api, frame, h, showError } from "/viewer/common.js";
 import { createPaint } from "/viewer/maps-paint.js";
-import { createPanel } from "/viewer/maps-panel.js";
+import { createPanel, imageChoice } from "/viewer/maps-panel.js";
 import { addMetres, at, makeMap, rectangle, DeepZoomLayer } from "/viewer/slide-map.js";
 import { createSwipe } from "/viewer/swipe.js";
 import * as L from "/viewer/leaflet.esm.js";
@@ -10,14 +10,17 @@ frame();
 const wanted = new URLSearchParams(location.search);
 const side = document.getElementById("side");
 
-/** What the service has, and the image of the address or the first; a failure is the page's only content. */
+/** What the service has, and the image of the address or the first; where that fails, others can be chosen. */
 async function load() {
+  let there = null;
+  let name = null;
   try {
-    const there = await api("/api/maps");
-    const name = there.images.includes(wanted.get("image")) ? wanted.get("image") : there.images[0];
+    there = await api("/api/maps");
+    name = there.images.includes(wanted.get("image")) ? wanted.get("image") : there.images[0];
     return { there, image: await api(`/api/maps/${encodeURIComponent(name)}`) };
   } catch (error) {
     const message = h("p");
+    if (there) side.append(h("section", {}, h("h2", {}, "Land"), imageChoice(there.images, name)));
     side.append(message);
     showError(message, error);
     throw error;
@@ -31,7 +34,7 @@ const within = (text, least, most, otherwise) => {
 
 const { there, image } = await load();
 document.title = `${image.name} – Graticule`;
-const models = wanted.get("models")?.split("|") ?? [];
+const models = wanted.getAll("model");
 const state = {
   there,
   image,
@@ -54,7 +57,7 @@ Object.entries(state.layers).forEach(([name, layer], i) => {
 const last = image.levels - 1;
 const bounds = rectangle(0, 0, image.width, image.height);
 const map = makeMap(last, bounds);
-addMetres(image.metres, map);
+addMetres(image.metres?.[0], map);
 
 const tileOptions = {
   tileSize: image.tile_size, nativeSize: image.tile_size, maxNativeZoom: last, minNativeZoom: 0, maxZoom: last + 3, bounds, keepBuffer: 3, noWrap: true,
@@ -93,7 +96,7 @@ function link() {
   if (!map._loaded) return;
   const centre = map.getCenter();
   const query = new URLSearchParams({ image: image.name });
-  query.set("models", state.models.filter(Boolean).join("|"));
+  for (const model of state.models.filter(Boolean)) query.append("model", model);
   query.set("layers", Object.keys(state.layers).filter((name) => state.layers[name][0]).join(" "));
   query.set("opacities", Object.values(state.layers).map(([, opacity]) => Math.round(100 * opacity)).join(" "));
   const weights = Object.entries(state.weights).filter(([, value]) => value !== 1).map(([name, value]) => `${name}=${value}`).join(",");
@@ -108,9 +111,10 @@ function place(column, row) {
   return c ? [c[0] + c[1] * column + c[2] * row, c[3] + c[4] * column + c[5] * row] : null;
 }
 
+const digits = Math.max(1, Math.min(9, Math.ceil(-Math.log10(Math.hypot(image.transform?.[1] ?? 1, image.transform?.[4] ?? 0))) + 1));
 map.on("mousemove", ({ latlng: { lng: column, lat: row } }) => {
   const ground = place(column, row);
-  where.textContent = `${ground ? `x ${ground[0].toFixed(1)}  y ${ground[1].toFixed(1)}  ` : ""}pixel ${Math.floor(column)}, ${Math.floor(row)}`;
+  where.textContent = `${ground ? `x ${ground[0].toFixed(digits)}  y ${ground[1].toFixed(digits)}  ` : ""}pixel ${Math.floor(column)}, ${Math.floor(row)}`;
 });
 map.on("moveend", link);
 

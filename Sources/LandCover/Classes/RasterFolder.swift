@@ -10,6 +10,8 @@ public struct RasterFolder: Sendable {
     public let url: URL
     /// In the order of their names.
     public let files: [URL]
+    /// By name without ending; of equals the first.
+    private let byStem: [String: URL]
 
     /// - Parameter url: a file, or a folder; folders within are not looked into.
     /// - Throws: ``InputError`` where there is nothing.
@@ -21,12 +23,14 @@ public struct RasterFolder: Sendable {
         }
         guard isFolder.boolValue else {
             files = [url]
+            byStem = [:]
             return
         }
         let names = (try? FileManager.default.contentsOfDirectory(atPath: url.path)) ?? []
         files = names.filter { name in
             !name.hasPrefix(".") && RasterFolder.endings.contains((name as NSString).pathExtension.lowercased())
         }.sorted().map { url.appendingPathComponent($0) }
+        byStem = Dictionary(files.map { (RasterFolder.stem($0), $0) }, uniquingKeysWith: { first, _ in first })
         guard !files.isEmpty else { throw InputError(.unusable, "there is no raster in \(url.path)") }
     }
 
@@ -43,7 +47,7 @@ public struct RasterFolder: Sendable {
 
     /// The raster that belongs to an image; nil where there is none.
     func partnerIfThere(of name: String) -> URL? {
-        files == [url] ? url : files.first { RasterFolder.stem($0) == name }
+        files == [url] ? url : byStem[name]
     }
 
     /// A file's name without its ending.

@@ -14,11 +14,13 @@ struct BandStretch: Sendable {
     init(_ image: GeoRaster, window: GeoRaster.Window? = nil) throws {
         let window = window ?? GeoRaster.Window(column: 0, row: 0, width: image.width, height: image.height)
         bands = (0..<3).map { min($0, image.bands - 1) }
+        let (width, height) = (min(BandStretch.mostSide, window.width), min(BandStretch.mostSide, window.height))
+        let mask = try image.mask(in: window, width: width, height: height)
         ranges = try bands.map { band in
-            let values = try image.values(
-                band: band, in: window, width: min(BandStretch.mostSide, window.width),
-                height: min(BandStretch.mostSide, window.height))
-            let sorted = values.filter { $0.isFinite && image.isData($0, band: band) }.sorted()
+            let values = try image.values(band: band, in: window, width: width, height: height)
+            let sorted = values.enumerated().filter { pixel, value in
+                value.isFinite && image.isData(value, band: band) && mask?[pixel] ?? true
+            }.map(\.element).sorted()
             guard let last = sorted.last else { return (0, 1) }
             let low = sorted[sorted.count / 50]
             let high = sorted.count > 50 ? sorted[sorted.count - 1 - sorted.count / 50] : last
@@ -32,8 +34,11 @@ struct BandStretch: Sendable {
     ) throws -> RGBImage {
         var picture = RGBImage(width: width, height: height)
         let values = try bands.map { try image.values(band: $0, in: window, width: width, height: height) }
+        let mask = try image.mask(in: window, width: width, height: height)
         for pixel in 0..<width * height {
-            guard zip(values, bands).allSatisfy({ $0[pixel].isFinite && image.isData($0[pixel], band: $1) }) else {
+            guard mask?[pixel] ?? true,
+                zip(values, bands).allSatisfy({ $0[pixel].isFinite && image.isData($0[pixel], band: $1) })
+            else {
                 continue
             }
             for part in 0..<3 {

@@ -8,23 +8,30 @@ public struct MapPicture {
     private let labels: LandClasses
     private let coarseClasses: LandClasses
     /// Pixels that are shown of a side, from the middle of the raster.
-    private static let mostPixels = 512
+    private let mostPixels: Int
+    /// Parts beside each other; more go into further rows.
+    private let columns: Int
 
-    public init(labels: LandClasses, coarse: LandClasses = .nlcd) {
+    public init(labels: LandClasses, coarse: LandClasses = .nlcd, mostPixels: Int = 512, columns: Int = 4) {
         self.labels = labels
         coarseClasses = coarse
+        self.mostPixels = mostPixels
+        self.columns = columns
     }
 
     /// Writes the picture as PNG.
     ///
     /// - Parameters:
     ///   - image: its first three bands are shown as red, green and blue.
+    ///   - maps: with their titles; the first one's pixels are shown.
     ///   - truth: nil for none.
     /// - Throws: where a raster cannot be read, or the picture not be written.
     public func write(
-        image: GeoRaster?, coarse: GeoRaster?, map: GeoRaster, truth: GeoRaster?, to url: URL
+        image: GeoRaster?, coarse: GeoRaster?, maps: [(title: String, raster: GeoRaster)], truth: GeoRaster?,
+        to url: URL
     ) throws {
-        let (width, height) = (min(MapPicture.mostPixels, map.width), min(MapPicture.mostPixels, map.height))
+        guard let map = maps.first?.raster else { return }
+        let (width, height) = (min(mostPixels, map.width), min(mostPixels, map.height))
         let window = GeoRaster.Window(
             column: (map.width - width) / 2, row: (map.height - height) / 2, width: width, height: height)
         var parts: [(title: String, image: RGBImage)] = []
@@ -44,22 +51,23 @@ public struct MapPicture {
                     }
                 ))
         }
-        for (title, raster) in [("map", map), ("truth", truth)] {
-            guard let raster else { continue }
+        for (title, raster) in maps + (truth.map { [("truth", $0)] } ?? []) {
             let (values, lookup) = (try raster.values(band: 0, in: window), labels.lookup)
             parts.append((title, painted(labels, window) { lookup[values[$0]] }))
         }
-        let zoom = max(1, 512 / max(width, height))
+        let zoom = max(1, mostPixels / max(width, height))
         let (gap, top, bottom) = (12, 30, 34)
+        let (across, down) = (width * zoom + gap, height * zoom + top)
+        let rows = (parts.count + columns - 1) / columns
         let canvas = try Canvas(
-            width: max(420, gap + parts.count * (width * zoom + gap)), height: top + height * zoom + bottom)
+            width: max(420, gap + min(columns, parts.count) * across), height: rows * down + bottom)
         for (index, part) in parts.enumerated() {
-            let x = gap + index * (width * zoom + gap)
-            canvas.text(part.title, x: Double(x), y: 20, size: 13, isBold: true)
-            canvas.image(part.image.enlarged(zoom), x: x, y: top)
+            let (x, y) = (gap + index % columns * across, index / columns * down)
+            canvas.text(part.title, x: Double(x), y: Double(y) + 20, size: 13, isBold: true)
+            canvas.image(part.image.enlarged(zoom), x: x, y: y + top)
         }
         var x = Double(gap)
-        let y = Double(top + height * zoom + 12)
+        let y = Double(rows * down + 12)
         for label in labels.classes {
             let hex = label.color.reduce(0) { $0 << 8 | Int($1) }
             canvas.rectangle(x: x, y: y, width: 14, height: 14, fill: Canvas.Color(hex))

@@ -113,7 +113,9 @@ public struct LandCoverTraining {
         let objective = settings.training.objective
         guard !objective.needsFineLabels || opened.contains(where: { $0.fine != nil }) else {
             throw InputError(
-                .unusable, "criterion \(objective.name) needs the labels of pixels: give their rasters with --fine")
+                .unusable,
+                fine.map { "no image has true labels in \($0.path): looked for '\(opened[0].name)' and the like" }
+                    ?? "criterion \(objective.name) needs the labels of pixels: give their rasters with --fine")
         }
         if objective.needsFineLabels, objective.criterion == nil {
             for image in opened where image.fine == nil && fineOnly == nil {

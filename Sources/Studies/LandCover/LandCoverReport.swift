@@ -1,4 +1,5 @@
 public import Foundation
+internal import GeoRaster
 internal import LandCover
 
 /// Writes the tables of what the study of land cover has done so far.
@@ -20,7 +21,9 @@ public struct LandCoverReport: Sendable {
         let file = folder.appendingPathComponent("landcover.md")
         var page = StudyPage(title: "Land cover", command: command, note: "Seeds from 1.")
         page.text(try StudyTexts.paragraphs("landcover"))
-        func section(_ heading: String, text: String, tables: [(caption: String?, table: MarkdownTable)]) throws {
+        func section(
+            _ heading: String, text: String, picture: String? = nil, tables: [(caption: String?, table: MarkdownTable)]
+        ) throws {
             guard tables.contains(where: { !$0.table.isEmpty }) else { return }
             page.heading(heading)
             page.text(try StudyTexts.paragraphs(text))
@@ -28,12 +31,14 @@ public struct LandCoverReport: Sendable {
                 if let caption { page.text(caption) }
                 page.table(table)
             }
+            if let picture { page.picture(picture, caption: "\(heading): the same place by each method") }
         }
+        let pictures = try writePictures(to: folder)
         let criteria = LandCoverStudy.criteria
         try section(
             "Real tiles", text: "landcover-tiles", tables: [(nil, rows(criteria, data: "tiles", test: "all"))])
         try section(
-            "Synthetic land", text: "landcover-synthetic",
+            "Synthetic land", text: "landcover-synthetic", picture: pictures["synthetic"],
             tables: [(nil, rows(criteria, data: "synthetic", test: "all"))])
         let states = [("two", "State two: no true label of it is used."), ("one", "State one: the same networks.")]
         let semi = "semi-synthetic"
@@ -53,6 +58,35 @@ public struct LandCoverReport: Sendable {
                 + (water.map { water in water.jobs.filter { water.result($0) == nil }.map(\.name) } ?? []))
         try page.write(to: file)
         return file
+    }
+
+    /// Draws a place by each method. Only what is wholly synthetic is ours to pass on; the others go to the folder of the jobs.
+    ///
+    /// - Returns: the names of those in the folder, by data.
+    private func writePictures(to folder: URL) throws -> [String: String] {
+        var written: [String: String] = [:]
+        for fold in study.folds {
+            guard let name = fold.tests.sorted(by: { $0.key > $1.key }).first?.value.first else { continue }
+            let methods =
+                fold.data == "semi-synthetic"
+                ? LandCoverStudy.criteria + [LandCoverStudy.both] : LandCoverStudy.criteria
+            let maps = methods.compactMap { method -> (String, GeoRaster)? in
+                let job = LandCoverStudy.Job(fold: fold, method: method, seed: 1)
+                guard study.result(job) != nil else { return nil }
+                return (try? GeoRaster(study.map(of: name, in: job))).map { (method.title, $0) }
+            }
+            guard !maps.isEmpty else { continue }
+            func raster(_ kind: String) throws -> GeoRaster {
+                try GeoRaster(fold.folder.appendingPathComponent("\(kind)/\(name).tif"))
+            }
+            let isOurs = fold.data == "synthetic"
+            let file = "landcover-\(fold.name.replacing("/", with: "-")).png"
+            try MapPicture(labels: .fourLabels, mostPixels: 256, columns: 4).write(
+                image: raster(fold.images), coarse: raster(fold.coarse), maps: maps, truth: raster(fold.fine),
+                to: (isOurs ? folder : study.work).appendingPathComponent(file))
+            if isOurs { written[fold.data] = file }
+        }
+        return written
     }
 
     /// What maps of all folds of a seed together score: accuracy, mean IoU, the same in developed cells, IoU of impervious ground.

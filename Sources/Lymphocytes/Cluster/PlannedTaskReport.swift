@@ -1,0 +1,71 @@
+public import BatchWork
+internal import Foundation
+public import ResultStore
+internal import Synchronization
+internal import WholeSlide
+
+/// Tells among the shards how far a task is: its note every minute, a copy of its results every ten minutes and at its end.
+public final class PlannedTaskReport: Sendable {
+    private struct State {
+        var note: PlannedTask.Note
+        var noted = Date.distantPast
+        var published = Date()
+    }
+
+    private let task: PlannedTask
+    private let store: ResultStore
+    private let areas: [String: Double]
+    private let state = Mutex(State(note: PlannedTask.Note()))
+
+    private static let noteSeconds = 60.0
+    private static let publishSeconds = 600.0
+
+    public init(_ task: PlannedTask, store: ResultStore) {
+        self.task = task
+        self.store = store
+        areas = Dictionary(
+            task.slides.map { ($0.file.title, $0.tissueSquareMillimeters) }, uniquingKeysWith: { first, _ in first })
+    }
+
+    public func begin() { write(isForced: true) }
+
+    /// Work goes on.
+    public func tick() { write(isForced: false) }
+
+    /// A slide is done, or has failed.
+    public func finish(_ result: BatchSegmentation.Result) {
+        let isDue = state.withLock { state in
+            if case .done(let outcome) = result, !outcome.wasStopped {
+                state.note.slidesDone += 1
+                if !outcome.wasDone { state.note.squareMillimetersDone += areas[outcome.slide] ?? 0 }
+            }
+            let isDue = Date().timeIntervalSince(state.published) > PlannedTaskReport.publishSeconds
+            if isDue { state.published = Date() }
+            return isDue
+        }
+        write(isForced: true)
+        // A full disk now may be mended by the end, where the failure is told.
+        if isDue { try? task.publish(store) }
+    }
+
+    /// - Throws: where the results cannot be put among the shards; then they stay on the node's disk.
+    public func end() throws {
+        try task.publish(store)
+        state.withLock { $0.note.isEnded = true }
+        write(isForced: true)
+        if let states = try? store.inputStates(), task.slides.allSatisfy({ states.done.contains($0.path) }) {
+            task.end()
+        }
+    }
+
+    private func write(isForced: Bool) {
+        let note = state.withLock { state -> PlannedTask.Note? in
+            let now = Date()
+            guard isForced || now.timeIntervalSince(state.noted) > PlannedTaskReport.noteSeconds else { return nil }
+            state.noted = now
+            state.note.updated = now
+            return state.note
+        }
+        if let note { task.write(note) }
+    }
+}
