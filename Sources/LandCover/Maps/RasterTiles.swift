@@ -65,13 +65,13 @@ public struct RasterTiles: Sendable {
         guard let frame = frame(level: level, column: column, row: row) else { return nil }
         let values: [Float]
         if codes.hasPixels(of: image) {
-            values = try codes.values(band: 0, in: frame.window, width: frame.width, height: frame.height)
+            values = try RasterTiles.codes(codes, frame)
         } else {
             values = try codes.values(
                 band: 0, on: GroundGrid(image).coarser(by: frame.scale),
                 window: GeoRaster.Window(
                     column: frame.column, row: frame.row, width: frame.width, height: frame.height),
-                mostRead: 1 << 22)
+                mostRead: RasterTiles.mostRead)
         }
         let lookup = classes.lookup
         var pixels = [UInt8](repeating: 0, count: 4 * values.count)
@@ -82,6 +82,24 @@ public struct RasterTiles: Sendable {
         }
         return try PNG.encoded(rgba: pixels, width: frame.width, height: frame.height)
     }
+
+    /// The code in the middle of each of a tile's pixels. Overviews may hold means, which are no codes: they are asked only where the
+    /// pixels themselves would be too many.
+    private static func codes(_ raster: GeoRaster, _ frame: Frame) throws(GeoRasterError) -> [Float] {
+        let window = frame.window
+        guard window.width * window.height <= mostRead else {
+            return try raster.values(band: 0, in: window, width: frame.width, height: frame.height)
+        }
+        let all = try raster.values(band: 0, in: window)
+        return (0..<frame.width * frame.height).map { i in
+            let column = min(window.width - 1, i % frame.width * frame.scale + frame.scale / 2)
+            let row = min(window.height - 1, i / frame.width * frame.scale + frame.scale / 2)
+            return all[row * window.width + column]
+        }
+    }
+
+    /// Pixels that are read for a tile of codes.
+    private static let mostRead = 1 << 22
 
     /// The value that a raster of codes has at a pixel of the image; nil where it has none.
     public func code(of codes: GeoRaster, column: Int, row: Int) throws -> Float? {

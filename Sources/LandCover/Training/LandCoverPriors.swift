@@ -113,18 +113,20 @@ extension LandCoverPriors {
     /// What NLCD's own descriptions of its classes say of the four labels, as intervals (paper Table 3, Appendix F): any share in an
     /// interval is alike likely, so η is its middle and ρ its width/√12. Middles are scaled to sum to 1.
     public static func fromNLCDDescriptions() throws -> LabelPriors {
-        // Water, forest, field, impervious; in per cent.
+        // Water, forest, field, impervious; in per cent. What a description does not speak of is rare there: the middle of a wider
+        // interval would put roads into every wood.
+        let rare = 0.0...2.0
         let intervals: [Int: [ClosedRange<Double>]] = [
-            11: [75...100, 0...25, 0...25, 0...25], 12: [0...5, 0...5, 0...75, 0...5],
-            21: [0...5, 0...100, 0...100, 0...20], 22: [0...5, 0...80, 0...80, 20...49],
-            23: [0...5, 0...50, 0...50, 50...79], 24: [0...5, 0...20, 0...20, 80...100],
-            31: [0...15, 0...15, 0...100, 0...100], 41: [0...10, 75...100, 0...25, 0...10],
-            42: [0...10, 75...100, 0...25, 0...10], 43: [0...10, 75...100, 0...25, 0...10],
-            51: [0...10, 20...100, 0...80, 0...10], 52: [0...10, 20...100, 0...80, 0...10],
-            71: [0...10, 0...20, 80...100, 0...10], 72: [0...10, 0...20, 80...100, 0...10],
-            73: [0...10, 0...20, 80...100, 0...10], 74: [0...10, 0...20, 80...100, 0...10],
-            81: [0...5, 0...20, 80...100, 0...10], 82: [0...5, 0...20, 80...100, 0...10],
-            90: [0...20, 20...100, 0...80, 0...5], 95: [0...20, 0...20, 80...100, 0...5],
+            11: [75...100, 0...12.5, 0...12.5, rare], 12: [rare, rare, 75...100, rare],
+            21: [rare, 0...100, 0...100, 0...20], 22: [rare, 0...80, 0...80, 20...49],
+            23: [rare, 0...50, 0...50, 50...79], 24: [rare, 0...20, 0...20, 80...100],
+            31: [rare, 0...15, 0...100, 0...100], 41: [rare, 75...100, 0...25, rare],
+            42: [rare, 75...100, 0...25, rare], 43: [rare, 75...100, 0...25, rare],
+            51: [rare, 20...100, 0...80, rare], 52: [rare, 20...100, 0...80, rare],
+            71: [rare, 0...20, 80...100, rare], 72: [rare, 0...20, 80...100, rare],
+            73: [rare, 0...20, 80...100, rare], 74: [rare, 0...20, 80...100, rare],
+            81: [rare, 0...20, 80...100, rare], 82: [rare, 0...20, 80...100, rare],
+            90: [0...20, 20...100, 0...80, rare], 95: [0...20, 0...20, 80...100, rare],
         ]
         var (means, deviations) = ([[Double]](), [[Double]]())
         for code in LandClasses.nlcd.codes {
