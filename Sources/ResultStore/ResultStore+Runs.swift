@@ -296,11 +296,13 @@ extension ResultStore {
         }
     }
 
-    /// Marks a run as failed; what it has stored stays, and running again goes on from there.
+    /// Marks a run as failed; what it has stored stays, and running again goes on from there. One that another process has finished
+    /// stays finished.
     public func failRun(_ run: Int64, message: String) throws(StoreError) {
         try write { db in
             try db.execute(
-                sql: "UPDATE run SET status = 'failed', message = ? WHERE id = ?", arguments: [message, run])
+                sql: "UPDATE run SET status = 'failed', message = ? WHERE id = ? AND status <> 'done'",
+                arguments: [message, run])
         }
     }
 

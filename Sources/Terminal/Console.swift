@@ -33,7 +33,7 @@ package enum Console {
     /// Bytes as people say them, such as `1.2 GB`.
     package static func size(_ bytes: Double) -> String {
         let units = ["B", "kB", "MB", "GB", "TB"]
-        var (value, unit) = (bytes, 0)
+        var (value, unit) = (bytes.isFinite ? bytes : 0, 0)
         while value >= 1000, unit < units.count - 1 {
             value /= 1000
             unit += 1
@@ -43,7 +43,7 @@ package enum Console {
 
     /// Seconds as `1:02:03` or `2:03`.
     package static func duration(_ seconds: Double) -> String {
-        let whole = Int(max(0, seconds).rounded())
+        let whole = Int(max(0, min(1e9, seconds.isNaN ? 0 : seconds)).rounded())
         let (hours, minutes, rest) = (whole / 3600, whole / 60 % 60, whole % 60)
         return hours > 0
             ? String(format: "%d:%02d:%02d", hours, minutes, rest) : String(format: "%d:%02d", minutes, rest)

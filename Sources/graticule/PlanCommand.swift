@@ -138,11 +138,11 @@ struct StatusCommand: ParsableCommand {
 
     func run() throws {
         let own = try SegmentationPlan(contentsOf: URL(fileURLWithPath: plan))
-        let status = try PlanStatus(of: own)
+        let status = PlanStatus(of: own)
         if json {
             try Console.json(status)
         } else {
-            show(status, slides: own.slides.count)
+            show(status, of: own)
         }
         if let retry {
             if let rest = own.remaining(status, tasks: tasks) {
@@ -150,14 +150,15 @@ struct StatusCommand: ParsableCommand {
                 try rest.write(to: URL(fileURLWithPath: retry))
                 PlanCommand.describe(rest, at: retry)
             } else {
-                print("nothing is left: no plan is written")
+                print("nothing is left that no running task has: no plan is written")
             }
         }
         if !status.left.isEmpty { throw ExitCode(4) }
         if !status.failures.isEmpty { throw ExitCode(3) }
     }
 
-    private func show(_ status: PlanStatus, slides: Int) {
+    private func show(_ status: PlanStatus, of plan: SegmentationPlan) {
+        let slides = plan.slides.count
         print("task  state       slides      mm²              mm²/s  left     node")
         for task in status.tasks {
             let line = [
@@ -177,7 +178,14 @@ struct StatusCommand: ParsableCommand {
                 + (status.secondsLeft.map { status.rate > 0 ? ", \(Console.duration($0)) left" : "" } ?? ""))
         if !status.failures.isEmpty {
             print("failed:")
-            for failure in status.failures { print("  task \(failure.task): \(failure.reason)") }
+            for failure in status.failures { print("  task \(failure.task): \(failure.path): \(failure.reason)") }
+        }
+        if !status.damaged.isEmpty {
+            print("damaged, their slides are left: \(status.damaged.joined(separator: ", "))")
+        }
+        if !plan.unusable.isEmpty {
+            print("not in the plan:")
+            for slide in plan.unusable { print("  \(slide.reason)") }
         }
     }
 }

@@ -44,11 +44,9 @@ struct SegmentCommand: ParsableCommand {
         help: "i/n: only every n-th slide, from the i-th on (1 ≤ i ≤ n). In a Slurm array: $SLURM_ARRAY_TASK_ID/N.")
     var shard: String?
     @Flag(help: "Print the seconds that each stage took; table run has them in any case.") var profile = false
-    @Option(help: "Side of a tile in working pixels, a multiple of 64.") var tile = 512
-    @Option(help: "Least area of a cell in µm².") var leastArea = CellOutliner.defaultLeastArea
-    @Option(help: "How deep the pass between touching cells must be to cut them apart, µm.") var splitDepth =
-        CellOutliner
-        .defaultSplitDepth
+    @Option(help: "Side of a tile in working pixels, a multiple of 64.") var tile: Int?
+    @Option(help: "Least area of a cell in µm².") var leastArea: Double?
+    @Option(help: "How deep the pass between touching cells must be to cut them apart, µm.") var splitDepth: Double?
 
     func validate() throws {
         if plan == nil {
@@ -58,10 +56,10 @@ struct SegmentCommand: ParsableCommand {
         } else {
             guard task != nil else { throw ValidationError("Give --task, the task of the plan.") }
             guard slides.isEmpty, model == nil, results == nil, shard == nil, mpp == nil, threshold == nil,
-                heatmaps == nil, precision == nil, tissue == nil
+                heatmaps == nil, precision == nil, tissue == nil, tile == nil, leastArea == nil, splitDepth == nil
             else {
                 throw ValidationError(
-                    "The plan says slides, model, results, --mpp, --threshold, --heatmaps, --precision and --tissue: leave them out."
+                    "The plan says what decides the cells: leave out slides, model, results, --mpp, --threshold, --heatmaps, --precision, --tissue, --tile, --least-area and --split-depth."
                 )
             }
         }
@@ -69,7 +67,7 @@ struct SegmentCommand: ParsableCommand {
             throw ValidationError("--threshold must be between 0 and 1.")
         }
         guard (1...256).contains(workers) else { throw ValidationError("--workers must be between 1 and 256.") }
-        guard (64...8192).contains(tile), tile % 64 == 0 else {
+        guard tile.map({ (64...8192).contains($0) && $0 % 64 == 0 }) ?? true else {
             throw ValidationError("--tile must be a multiple of 64 between 64 and 8192.")
         }
         guard InferenceEngine(named: precision ?? "auto") != nil else {
@@ -79,7 +77,7 @@ struct SegmentCommand: ParsableCommand {
             throw ValidationError("--threads must be between 1 and 1024.")
         }
         if let shard, Shard(shard) == nil { throw ValidationError("--shard must be i/n with 1 ≤ i ≤ n.") }
-        guard leastArea >= 0, splitDepth >= 0 else {
+        guard (leastArea ?? 0) >= 0, (splitDepth ?? 0) >= 0 else {
             throw ValidationError("--least-area and --split-depth must not be negative.")
         }
     }
@@ -131,7 +129,9 @@ struct SegmentCommand: ParsableCommand {
     func run() throws {
         let work = try work()
         let (files, results) = (work.files, URL(fileURLWithPath: work.results))
-        guard let engine = InferenceEngine(named: work.options.precision) else { return }
+        guard let engine = InferenceEngine(named: work.options.precision) else {
+            throw InputError(.unusable, "there is no precision '\(work.options.precision)'")
+        }
         let loaded = try SegmentationModel(
             URL(fileURLWithPath: work.model), device: try Device(device), engine: engine)
         if let plan = work.task?.plan, plan.modelFingerprint != loaded.fingerprint {
@@ -140,7 +140,7 @@ struct SegmentCommand: ParsableCommand {
                 "the model \(plan.model) is not the one of the plan: it was trained anew; make the plan again")
         }
         let multiple = loaded.network.gridMultiple
-        guard tile % multiple == 0 else {
+        guard (tile ?? multiple) % multiple == 0 else {
             throw ValidationError("--tile must be a multiple of this model's \(multiple).")
         }
         let tissue = work.options.tissue
@@ -160,18 +160,24 @@ struct SegmentCommand: ParsableCommand {
         defer { signals.end() }
         let printer = Mutex(SegmentPrinter(slides: files.count, showsProfile: profile))
         let start = Date()
-        let report = work.task.map { PlannedTaskReport($0, store: segmenter.store) }
+        let report = work.task.map { PlannedTaskReport($0, store: segmenter.store, logger: Console.logger) }
         report?.begin()
-        let outcome = try BatchSegmentation(segmenter: segmenter, workers: workers).run(
-            files,
-            progress: { progress in
-                printer.withLock { $0.show(progress) }
-                report?.tick()
-            },
-            finished: { result in
-                printer.withLock { $0.finish(result) }
-                report?.finish(result)
-            })
+        let outcome: [BatchSegmentation.Result]
+        do {
+            outcome = try BatchSegmentation(segmenter: segmenter, workers: workers).run(
+                files,
+                progress: { progress in
+                    printer.withLock { $0.show(progress) }
+                    report?.tick()
+                },
+                finished: { result in
+                    printer.withLock { $0.finish(result) }
+                    report?.finish(result)
+                })
+        } catch {
+            report?.giveUp()
+            throw error
+        }
         try report?.end()
         var failures = work.missing
         failures += outcome.compactMap { result -> FailedInput? in
@@ -197,9 +203,9 @@ struct SegmentCommand: ParsableCommand {
         let store = try ResultStore(URL(fileURLWithPath: work.results))
         var settings = SegmentationSettings()
         settings.threshold = work.options.threshold ?? loaded.threshold
-        settings.tileSide = tile
-        settings.leastArea = leastArea
-        settings.splitDepth = splitDepth
+        settings.tileSide = tile ?? settings.tileSide
+        settings.leastArea = leastArea ?? settings.leastArea
+        settings.splitDepth = splitDepth ?? settings.splitDepth
         settings.tissue = TissueSource(work.options.tissue)
         var segmenter = SlideSegmenter(model: loaded, store: store, settings: settings)
         segmenter.logger = Console.logger

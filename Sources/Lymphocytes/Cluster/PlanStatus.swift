@@ -42,6 +42,8 @@ public struct PlanStatus: Encodable, Sendable {
 
     public let tasks: [Task]
     public let failures: [Failure]
+    /// Shards that cannot be read: their slides count as left.
+    public let damaged: [String]
     /// Paths of slides that are neither done nor failed.
     public let left: [String]
     /// mm² a second of all running tasks.
@@ -54,18 +56,17 @@ public struct PlanStatus: Encodable, Sendable {
     /// A task that says nothing for so long is lost, seconds.
     static let silence = 600.0
 
-    /// A slide is done where any shard of the folder has it: what failed here may have been done by a plan of what was left.
-    ///
-    /// - Throws: where a shard is there and cannot be read.
-    public init(of plan: SegmentationPlan, now: Date = Date()) throws {
+    /// A slide is done where any shard of the plan's family has it: what failed here may have been done by a plan of what was left.
+    public init(of plan: SegmentationPlan, now: Date = Date()) {
         var (tasks, failures, left) = ([Task](), [Failure](), [String]())
-        let all = try PlanStatus.doneSlides(in: URL(fileURLWithPath: plan.results))
+        let (all, damaged) = PlanStatus.doneSlides(of: plan)
+        self.damaged = damaged
         for number in 1...plan.tasks.count {
             let slides = plan.tasks[number - 1]
             let shard = PlannedTask.shard(of: plan, number: number)
             let states =
                 FileManager.default.fileExists(atPath: shard.path)
-                ? try ResultStore(readOnly: shard).inputStates() : ResultStore.InputStates()
+                ? (try? ResultStore(readOnly: shard).inputStates()) ?? .init() : ResultStore.InputStates()
             let decoder = JSONDecoder()
             decoder.dateDecodingStrategy = .iso8601
             let note = (try? Data(contentsOf: PlannedTask.note(of: plan, number: number)))
@@ -105,23 +106,29 @@ public struct PlanStatus: Encodable, Sendable {
         secondsLeft = seconds.contains { $0 == nil } ? nil : seconds.compactMap { $0 }.max()
     }
 
-    private static func doneSlides(in folder: URL) throws -> Set<String> {
-        var done = Set<String>()
-        for name in (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []
-        where name.hasSuffix(".sqlite") && !name.hasPrefix(".") {
-            done.formUnion(try ResultStore(readOnly: folder.appendingPathComponent(name)).inputStates().done)
+    private static func doneSlides(of plan: SegmentationPlan) -> (done: Set<String>, damaged: [String]) {
+        var (done, damaged) = (Set<String>(), [String]())
+        let folder = URL(fileURLWithPath: plan.results)
+        for name in ((try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []).sorted()
+        where name.hasPrefix("\(plan.family)-") && name.hasSuffix(".sqlite") {
+            if let states = try? ResultStore(readOnly: folder.appendingPathComponent(name)).inputStates() {
+                done.formUnion(states.done)
+            } else {
+                damaged.append(name)
+            }
         }
-        return done
+        return (done, damaged)
     }
 }
 
 extension SegmentationPlan {
-    /// What is left of a plan: slides that are not done, those that failed included.
+    /// What is left of a plan: slides that are not done, those that failed included. What running tasks have is theirs.
     ///
     /// - Parameter tasks: nil for as many as have something left.
     /// - Returns: nil where nothing is left.
     public func remaining(_ status: PlanStatus, tasks count: Int? = nil) -> SegmentationPlan? {
-        let open = Set(status.left + status.failures.map(\.path))
+        let running = Set(status.tasks.filter { $0.state == .running }.flatMap { tasks[$0.number - 1].map(\.path) })
+        let open = Set(status.left + status.failures.map(\.path)).subtracting(running)
         let slides = slides.filter { open.contains($0.path) }
         guard !slides.isEmpty else { return nil }
         return with(slides: slides, tasks: count ?? tasks.count { $0.contains { open.contains($0.path) } })

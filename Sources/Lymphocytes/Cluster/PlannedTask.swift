@@ -39,25 +39,35 @@ public struct PlannedTask: Sendable {
     public var shard: URL { PlannedTask.shard(of: plan, number: number) }
 
     static func shard(of plan: SegmentationPlan, number: Int) -> URL {
-        URL(fileURLWithPath: plan.results).appendingPathComponent("\(plan.name)-\(number).sqlite")
+        URL(fileURLWithPath: plan.results).appendingPathComponent("\(plan.family)-\(plan.name)-\(number).sqlite")
     }
 
     static func note(of plan: SegmentationPlan, number: Int) -> URL {
-        URL(fileURLWithPath: plan.results).appendingPathComponent("\(plan.name)-\(number).json")
+        URL(fileURLWithPath: plan.results).appendingPathComponent("\(plan.family)-\(plan.name)-\(number).json")
     }
 
-    /// Brings what an earlier attempt on another node stored.
+    /// Brings what an earlier attempt on another node stored. A shard that is damaged is not brought: its slides are done anew.
     public func begin() throws {
         let manager = FileManager.default
         guard !manager.fileExists(atPath: working.path), manager.fileExists(atPath: shard.path) else { return }
         let draft = AtomicFile.temporaryName(for: working)
         try manager.copyItem(at: shard, to: draft)
+        guard (try? ResultStore(readOnly: draft).inputStates()) != nil else {
+            try? manager.removeItem(at: draft)
+            return
+        }
         try AtomicFile.rename(draft, to: working)
     }
 
-    /// Puts a copy of what is stored so far among the shards.
+    /// Puts a copy of what is stored so far among the shards. What another attempt put there, on a node that is further, is taken
+    /// over first: no finished slide is ever lost to a copy that lacks it.
     public func publish(_ store: ResultStore) throws {
         let manager = FileManager.default
+        if manager.fileExists(atPath: shard.path), let theirs = try? ResultStore(readOnly: shard).inputStates(),
+            !theirs.done.isSubset(of: try store.inputStates().done)
+        {
+            _ = try store.merge(shard)
+        }
         let copy = working.appendingPathExtension("copy")
         try? manager.removeItem(at: copy)
         defer { try? manager.removeItem(at: copy) }

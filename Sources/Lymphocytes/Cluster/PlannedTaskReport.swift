@@ -1,5 +1,6 @@
 public import BatchWork
 internal import Foundation
+public import Logging
 public import ResultStore
 internal import Synchronization
 internal import WholeSlide
@@ -14,13 +15,15 @@ public final class PlannedTaskReport: Sendable {
 
     private let task: PlannedTask
     private let store: ResultStore
+    private let logger: Logger
     private let areas: [String: Double]
     private let state = Mutex(State(note: PlannedTask.Note()))
 
     private static let noteSeconds = 60.0
     private static let publishSeconds = 600.0
 
-    public init(_ task: PlannedTask, store: ResultStore) {
+    public init(_ task: PlannedTask, store: ResultStore, logger: Logger = .silent) {
+        self.logger = logger
         self.task = task
         self.store = store
         areas = Dictionary(
@@ -30,29 +33,50 @@ public final class PlannedTaskReport: Sendable {
     public func begin() { write(isForced: true) }
 
     /// Work goes on.
-    public func tick() { write(isForced: false) }
+    public func tick() {
+        write(isForced: false)
+        publishIfDue()
+    }
 
     /// A slide is done, or has failed.
     public func finish(_ result: BatchSegmentation.Result) {
-        let isDue = state.withLock { state in
+        state.withLock { state in
             if case .done(let outcome) = result, !outcome.wasStopped {
                 state.note.slidesDone += 1
                 if !outcome.wasDone { state.note.squareMillimetersDone += areas[outcome.slide] ?? 0 }
             }
+        }
+        write(isForced: true)
+        publishIfDue()
+    }
+
+    private func publishIfDue() {
+        let isDue = state.withLock { state in
             let isDue = Date().timeIntervalSince(state.published) > PlannedTaskReport.publishSeconds
             if isDue { state.published = Date() }
             return isDue
         }
+        guard isDue else { return }
+        do {
+            try task.publish(store)
+        } catch {
+            // What is full now may be mended by the end.
+            logger.warning("\(error)")
+        }
+    }
+
+    /// The work has failed: what is stored is kept all the same, where that goes.
+    public func giveUp() {
+        try? task.publish(store)
+        state.withLock { $0.note.isEnded = true }
         write(isForced: true)
-        // A full disk now may be mended by the end, where the failure is told.
-        if isDue { try? task.publish(store) }
     }
 
     /// - Throws: where the results cannot be put among the shards; then they stay on the node's disk.
     public func end() throws {
-        try task.publish(store)
         state.withLock { $0.note.isEnded = true }
-        write(isForced: true)
+        defer { write(isForced: true) }
+        try task.publish(store)
         if let states = try? store.inputStates(), task.slides.allSatisfy({ states.done.contains($0.path) }) {
             task.end()
         }

@@ -18,10 +18,14 @@ public struct SegmentationPlan: Codable, Equatable, Sendable {
         public let tissueSquareMillimeters: Double
         /// Seconds of one thread, estimated.
         public let threadSeconds: Double
+        /// The file's size and date when it was planned.
+        public let stamp: String
 
         init(
-            path: String, subfolder: String, sharesName: Bool, tissueSquareMillimeters: Double, threadSeconds: Double
+            path: String, subfolder: String, sharesName: Bool, tissueSquareMillimeters: Double, threadSeconds: Double,
+            stamp: String = ""
         ) {
+            self.stamp = stamp
             self.path = path
             self.subfolder = subfolder
             self.sharesName = sharesName
@@ -71,6 +75,9 @@ public struct SegmentationPlan: Codable, Equatable, Sendable {
     public var format = SegmentationPlan.currentFormat
     /// Changes with what is planned: shards of other plans in the same folder have other names.
     public let name: String
+    /// The name of the plan that this one is a rest of; its own where it is none. Shards of one family are one cohort: the same model,
+    /// options and slides.
+    public let family: String
     public let model: String
     public let modelFingerprint: String
     public let options: Options
@@ -97,8 +104,7 @@ public struct SegmentationPlan: Codable, Equatable, Sendable {
     /// - Parameter tasks: at least 1; tasks that would have no slide are left out.
     public init(
         slides: [PlannedSlide], unusable: [UnusableSlide], model: URL, fingerprint: String, options: Options,
-        results: URL,
-        tasks: Int
+        results: URL, tasks: Int, family: String? = nil
     ) {
         self.model = model.path
         modelFingerprint = fingerprint
@@ -110,8 +116,9 @@ public struct SegmentationPlan: Codable, Equatable, Sendable {
         self.tasks = parts.map { part in part.map { slides[$0] } }
         var identity = Fingerprint()
         identity.add("\(fingerprint) \(options)".utf8)
-        for task in self.tasks { identity.add("\(task.map(\.path))".utf8) }
+        for task in self.tasks { identity.add("\(task.map { "\($0.path) \($0.stamp)" })".utf8) }
         name = String(identity.text.prefix(8))
+        self.family = family ?? name
     }
 
     /// Reads a plan.
@@ -135,8 +142,18 @@ public struct SegmentationPlan: Codable, Equatable, Sendable {
         } catch {
             throw InputError(.unusable, "\(url.path) is no plan of 'graticule plan': it is incomplete")
         }
-        guard !tasks.isEmpty, name.allSatisfy({ $0.isLetter || $0.isNumber }) else {
-            throw InputError(.unusable, "\(url.path) is a plan without a task")
+        guard !tasks.isEmpty else { throw InputError(.unusable, "\(url.path) is a plan without a task") }
+        let isSound =
+            [name, family].allSatisfy { text in
+                (1...64).contains(text.count) && text.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber) }
+            }
+            && slides.allSatisfy { slide in
+                [slide.tissueSquareMillimeters, slide.threadSeconds].allSatisfy { (0...1e9).contains($0) }
+            } && InferenceEngine(named: options.precision) != nil
+            && options.threshold.map { $0 > 0 && $0 < 1 } ?? true
+        guard isSound else {
+            throw InputError(
+                .unusable, "\(url.path) is no plan of 'graticule plan': a name or a number in it is impossible")
         }
     }
 
@@ -152,7 +169,7 @@ public struct SegmentationPlan: Codable, Equatable, Sendable {
     public func with(slides: [PlannedSlide], tasks: Int) -> SegmentationPlan {
         SegmentationPlan(
             slides: slides, unusable: [], model: URL(fileURLWithPath: model), fingerprint: modelFingerprint,
-            options: options, results: URL(fileURLWithPath: results), tasks: tasks)
+            options: options, results: URL(fileURLWithPath: results), tasks: tasks, family: family)
     }
 }
 
@@ -174,7 +191,8 @@ extension SegmentationPlan.PlannedSlide {
         self.init(
             path: file.url.path, subfolder: file.subfolder, sharesName: file.sharesName, tissueSquareMillimeters: area,
             threadSeconds: Cost.perSlide + area
-                * (Cost.inference + Cost.reading * oversampling * (description.contains("J2K") ? Cost.jpeg2000 : 1)))
+                * (Cost.inference + Cost.reading * oversampling * (description.contains("J2K") ? Cost.jpeg2000 : 1)),
+            stamp: file.stamp ?? "")
     }
 
     /// Thread-seconds, as measured on two cores (docs/results/performance.md); only their ratios decide who gets which slide.
