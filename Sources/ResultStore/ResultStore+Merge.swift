@@ -10,10 +10,46 @@ extension ResultStore {
         public var cells = 0
         /// Runs that this file has already, finished.
         public var known = 0
-        /// Slides whose run in the other file is not finished, and in this one neither: they stay there.
-        public var unfinished: [String] = []
-        /// Inputs that could not be used there, with the reason, and are not done here.
-        public var failed: [String] = []
+        /// Runs that are not finished in the other file, and in this one neither: they stay there.
+        public var unfinished: [UnfinishedRun] = []
+        /// Inputs that could not be used there, and are not done here.
+        public var failed: [UnusableInput] = []
+    }
+
+    /// A run that a merge left where it was.
+    public struct UnfinishedRun: Sendable, Hashable {
+        /// Of the slide.
+        public let name: String
+        let slide: Int64
+        let model: Int64
+    }
+
+    /// An input that could not be used.
+    public struct UnusableInput: Sendable, Hashable {
+        public let file: String
+        public let path: String
+        public let reason: String
+    }
+
+    /// Those of what several merges found open that no later one has done.
+    public func stillOpen(
+        _ outcomes: [MergeOutcome]
+    ) throws(StoreError) -> (unfinished: Set<UnfinishedRun>, failed: Set<UnusableInput>) {
+        let unfinished = Set(outcomes.flatMap(\.unfinished))
+        let failed = Set(outcomes.flatMap(\.failed))
+        return try read { db in
+            (
+                try unfinished.filter { run in
+                    try Row.fetchOne(
+                        db, sql: "SELECT 1 FROM run WHERE slide_id = ? AND model_id = ? AND status = 'done'",
+                        arguments: [run.slide, run.model]) == nil
+                },
+                try failed.filter { input in
+                    try Row.fetchOne(db, sql: "SELECT 1 FROM failed_input WHERE path = ?", arguments: [input.path])
+                        != nil
+                }
+            )
+        }
     }
 
     /// Copies the finished runs of another results file into this one, with slides, models, tiles, regions, cells and
@@ -98,7 +134,7 @@ extension ResultStore {
                 continue
             }
             guard status == "done" else {
-                outcome.unfinished.append(try row.get(6))
+                outcome.unfinished.append(UnfinishedRun(name: try row.get(6), slide: slide, model: model))
                 continue
             }
             if let ours { try db.execute(sql: "DELETE FROM main.run WHERE id = ?", arguments: [ours]) }
@@ -112,7 +148,7 @@ extension ResultStore {
     /// What failed there and is done here, or anywhere by now, is no failure any more.
     ///
     /// - Returns: what still is one, with its reason.
-    private static func copyFailures(_ db: Database) throws -> [String] {
+    private static func copyFailures(_ db: Database) throws -> [UnusableInput] {
         try db.execute(
             sql: """
                 INSERT OR REPLACE INTO main.failed_input SELECT * FROM other.failed_input;
@@ -123,9 +159,9 @@ extension ResultStore {
         return try Row.fetchAll(
             db,
             sql: """
-                SELECT file, reason FROM main.failed_input WHERE path IN (SELECT path FROM other.failed_input) ORDER BY file
+                SELECT file, path, reason FROM main.failed_input WHERE path IN (SELECT path FROM other.failed_input) ORDER BY file
                 """
-        ).map { "\(try $0.get(0, as: String.self)): \(try $0.get(1, as: String.self))" }
+        ).map { UnusableInput(file: try $0.get(0), path: try $0.get(1), reason: try $0.get(2)) }
     }
 
     private static func copyRun(_ theirs: Int64, slide: Int64, model: Int64, _ db: Database) throws -> Int {

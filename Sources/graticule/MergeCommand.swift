@@ -24,9 +24,7 @@ struct MergeCommand: ParsableCommand {
         // The same file under another name; files of the list that are the output itself are named below.
         let store = try ResultStore(target)
         var failures = 0
-        // What is unfinished or failed in one file may be done in a later one.
-        var unfinished: [(file: String, slide: String)] = []
-        var failedFiles: [String: [String]] = [:]
+        var outcomes: [(file: String, outcome: ResultStore.MergeOutcome)] = []
         for file in files {
             let source = URL(fileURLWithPath: file)
             guard SlideFile(source).place != SlideFile(target).place else {
@@ -39,24 +37,23 @@ struct MergeCommand: ParsableCommand {
                 print(
                     "\(file): \(outcome.runs) runs with \(outcome.cells) cells"
                         + (outcome.known > 0 ? ", \(outcome.known) known already" : ""))
-                unfinished += outcome.unfinished.map { (file, $0) }
-                for failure in outcome.failed { failedFiles[failure, default: []].append(file) }
+                outcomes.append((file, outcome))
             } catch {
                 failures += 1
                 Console.error("\(error)")
             }
         }
-        let states = try store.inputStates()
-        let done = Set(states.done.map { SlideFile(URL(fileURLWithPath: $0)).name })
-        for (file, slide) in unfinished where !done.contains(slide) {
-            failures += 1
-            Console.error("\(file): \(slide) is not finished there, so not copied: segment it to its end")
-        }
-        let failing = Set(states.failed.values)
-        for (failure, files) in failedFiles.sorted(by: { $0.key < $1.key })
-        where failing.contains(where: { failure.hasSuffix($0) }) {
-            failures += 1
-            Console.error("\(files[0]): failed there: \(failure)")
+        // What is unfinished or failed in one file may be done in a later one.
+        let open = try store.stillOpen(outcomes.map(\.outcome))
+        for (file, outcome) in outcomes {
+            for run in outcome.unfinished where open.unfinished.contains(run) {
+                failures += 1
+                Console.error("\(file): \(run.name) is not finished there, so not copied: segment it to its end")
+            }
+            for input in outcome.failed where open.failed.contains(input) {
+                failures += 1
+                Console.error("\(file): failed there: \(input.file): \(input.reason)")
+            }
         }
         if failures > 0 { throw ExitCode(3) }
     }

@@ -51,38 +51,20 @@ struct PlanCommand: ParsableCommand {
         let target = URL(fileURLWithPath: output)
         try OutputGuard.check(target, inputs: contents.slides.map(\.url) + [URL(fileURLWithPath: model)])
         let loaded = try SegmentationModel(URL(fileURLWithPath: model), engine: engine)
-        let (source, scale) = (TissueSource(tissue), mpp)
+        let source = TissueSource(tissue)
         let line = Mutex(ProgressLine())
-        let total = contents.slides.count
-        let looked = Mutex(0)
         let start = Date()
-        let outcome = try BatchRun<SlideFile, Void, SegmentationPlan.PlannedSlide>(
-            workers: TorchRuntime.availableProcessors(), stop: StopRequest()
-        ).run(
-            contents.slides, name: \.url.path, isFatal: { _ in false }, noteFailure: { _, _ in }, progress: { _ in },
-            finished: { _ in
-                let done = looked.withLock { count in
-                    count += 1
-                    return count
-                }
-                let left = Date().timeIntervalSince(start) / Double(done) * Double(total - done)
-                line.withLock {
-                    $0.show("slide \(done)/\(total)  \(Console.duration(left)) left", force: done == total)
-                }
+        let survey = try SlideSurvey(
+            contents, givenScale: mpp, tissue: source, micronsPerPixel: loaded.micronsPerPixel,
+            workers: TorchRuntime.availableProcessors()
+        ) { done, total in
+            let left = Date().timeIntervalSince(start) / Double(done) * Double(total - done)
+            line.withLock {
+                $0.show("slide \(done)/\(total)  \(Console.duration(left)) left", force: done == total)
             }
-        ) { slide, _ in
-            try SegmentationPlan.PlannedSlide(
-                slide, givenScale: scale, tissue: source, micronsPerPixel: loaded.micronsPerPixel)
         }
         line.withLock { $0.end() }
-        var planned: [SegmentationPlan.PlannedSlide] = []
-        var unusable = contents.failures.map { SegmentationPlan.UnusableSlide(path: "(path)", reason: "\($0)") }
-        for result in outcome {
-            switch result {
-            case .done(let slide): planned.append(slide)
-            case .failed(let failure): unusable.append(.init(path: failure.name, reason: failure.message))
-            }
-        }
+        let (planned, unusable) = (survey.planned, survey.unusable)
         guard !planned.isEmpty else {
             throw InputError(.unusable, "no slide can be used: \(unusable.first?.reason ?? "there is none")")
         }

@@ -98,10 +98,13 @@ export function frame() {
     } }, "Log out") : null));
 }
 
+/** With a capital at its beginning. */
+export const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+
 export function showError(element, error) {
   element.classList.add("error");
   element.setAttribute("role", "alert");
-  element.textContent = error.message.charAt(0).toUpperCase() + error.message.slice(1) + ".";
+  element.textContent = `${sentence(error.message)}.`;
 }
 
 /** Axes from 0 to the given ends with curves; a curve is [class, points]. The y axis's numbers begin at `yStart`. */

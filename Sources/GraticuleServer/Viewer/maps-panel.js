@@ -1,5 +1,5 @@
 // The panel beside the map of land: images, layers, models, weights, legend, and what is known of a place.
-import { api, h } from "/viewer/common.js";
+import { api, h, sentence } from "/viewer/common.js";
 
 const titles = { image: "Image", coarse: "Coarse classes", truth: "True labels", network: "Network" };
 /** Weights go from an eighth to eight, in quarters of a doubling. */
@@ -26,13 +26,13 @@ export function imageChoice(names, shown) {
 }
 
 export function createPanel(state, map, { paint, showLayers, link, swipe }) {
-  const { there, image } = state;
+  const { there, image, digits } = state;
   const side = document.getElementById("side");
   const text = h("p", { class: "small muted", role: "status", id: "prediction" },
     there.models.length ? `Click on the map: the network maps ${paint.clickText()} around.` : "No model is at hand: start the service with --models DIR.");
   paint.onText((message, isError = false) => {
     text.classList.toggle("error", isError);
-    text.textContent = message.charAt(0).toUpperCase() + message.slice(1);
+    text.textContent = sentence(message);
   });
 
   const images = imageChoice(there.images, image.name);
@@ -121,7 +121,7 @@ export function createPanel(state, map, { paint, showLayers, link, swipe }) {
     } catch (error) {
       text.classList.add("error");
       const message = error instanceof TypeError ? "the service does not answer" : error.message;
-      text.textContent = `${message.charAt(0).toUpperCase()}${message.slice(1)}.`;
+      text.textContent = `${sentence(message)}.`;
       return;
     }
     text.classList.remove("error");
@@ -131,8 +131,6 @@ export function createPanel(state, map, { paint, showLayers, link, swipe }) {
     text.textContent = "What is on the screen, as the left model maps it with these weights, is saved.";
   } }, "Save view as GeoTIFF");
 
-  /** As many decimals as tell pixels apart. */
-  const digits = Math.max(1, Math.min(9, Math.ceil(-Math.log10(Math.hypot(image.transform?.[1] ?? 1, image.transform?.[4] ?? 0))) + 1));
   const knowledge = h("dl", { class: "stat", id: "place" });
   side.replaceChildren(
     h("section", {}, h("h2", {}, "Land"), images, facts),

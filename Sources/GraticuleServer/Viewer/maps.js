@@ -38,6 +38,8 @@ const models = wanted.getAll("model");
 const state = {
   there,
   image,
+  /** As many decimals of coordinates as tell pixels apart. */
+  digits: Math.max(1, Math.min(9, Math.ceil(-Math.log10(Math.hypot(image.transform?.[1] ?? 1, image.transform?.[4] ?? 0))) + 1)),
   path: `/api/maps/${encodeURIComponent(image.name)}`,
   /** Layers by name: whether they are on, and their opacity. */
   layers: { image: [true, 1], coarse: [false, 0.6], truth: [false, 0.7], network: [true, 0.75] },
@@ -111,10 +113,9 @@ function place(column, row) {
   return c ? [c[0] + c[1] * column + c[2] * row, c[3] + c[4] * column + c[5] * row] : null;
 }
 
-const digits = Math.max(1, Math.min(9, Math.ceil(-Math.log10(Math.hypot(image.transform?.[1] ?? 1, image.transform?.[4] ?? 0))) + 1));
 map.on("mousemove", ({ latlng: { lng: column, lat: row } }) => {
   const ground = place(column, row);
-  where.textContent = `${ground ? `x ${ground[0].toFixed(digits)}  y ${ground[1].toFixed(digits)}  ` : ""}pixel ${Math.floor(column)}, ${Math.floor(row)}`;
+  where.textContent = `${ground ? `x ${ground[0].toFixed(state.digits)}  y ${ground[1].toFixed(state.digits)}  ` : ""}pixel ${Math.floor(column)}, ${Math.floor(row)}`;
 });
 map.on("moveend", link);
 

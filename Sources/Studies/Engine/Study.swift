@@ -55,6 +55,14 @@ private struct KeptResult<Result: StudyResult>: Codable {
     var result: Result
 }
 
+/// A study of jobs that stand by themselves.
+extension Study {
+    public func isOwn(_ job: Job) -> Bool { true }
+    public func scoringVersion(_ job: Job) -> Int { 1 }
+    public func parts(of job: Job) throws -> [Job] { [] }
+    public func isUsable(_ job: Job) -> Bool { true }
+}
+
 extension Study {
     public func folder(_ job: Job) -> URL { work.appendingPathComponent(job.name, isDirectory: true) }
 

@@ -196,11 +196,6 @@ public struct LandCoverStudy: Study {
     /// Raised where the same settings train something else than before.
     private static let trainingVersion = 2
 
-    public func isOwn(_ job: Job) -> Bool { true }
-    public func scoringVersion(_ job: Job) -> Int { 1 }
-    public func parts(of job: Job) -> [Job] { [] }
-    public func isUsable(_ job: Job) -> Bool { true }
-
     public func identity(_ job: Job) throws -> String {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys]
@@ -239,15 +234,7 @@ public struct LandCoverStudy: Study {
             settings.training.objective = try Objective(named: method.criterion, matching: matching)
             settings.sampling.fineFraction = fineFraction
         }
-        let start = Date()
-        _ = try training.run(resume: false) { event in
-            if case .progress(let step, _, _) = event {
-                progress("step \(step.step)/\(step.steps), " + String(format: "%.2f s/step", step.secondsPerStep))
-            }
-        }
-        let seconds = Date().timeIntervalSince(start)
-        var mapper = LandMapper(model: try LandCoverModel(training.output))
-        mapper.threads = TorchRuntime.threads
+        let (mapper, seconds) = try training.mapper(progress: progress)
         var scores: [String: Scores] = [:]
         for (test, names) in fold.tests {
             var evaluation = try MapEvaluation(labels: .fourLabels, within: "developed")
@@ -310,5 +297,21 @@ public struct LandCoverStudy: Study {
         case .described: return try LandCoverPriors.fromNLCDDescriptions()
         case .misjudged(let factor): return try own().scaled("impervious", by: factor)
         }
+    }
+}
+
+extension LandCoverTraining {
+    /// Trains, and gives what maps with the model and how long the training took.
+    func mapper(progress: (String) -> Void) throws -> (mapper: LandMapper, seconds: Double) {
+        let start = Date()
+        _ = try run(resume: false) { event in
+            if case .progress(let step, _, _) = event {
+                progress("step \(step.step)/\(step.steps), " + String(format: "%.2f s/step", step.secondsPerStep))
+            }
+        }
+        let seconds = Date().timeIntervalSince(start)
+        var mapper = LandMapper(model: try LandCoverModel(output))
+        mapper.threads = TorchRuntime.threads
+        return (mapper, seconds)
     }
 }

@@ -5,7 +5,6 @@ internal import GeoRaster
 internal import LabelSuperResolution
 internal import LandCover
 internal import Raster
-internal import Torch
 
 /// Change detection (paper Appendix D) where water came and went: maps of water and land, made by a network that learnt from coarse
 /// blocks of other years, against the images themselves.
@@ -96,11 +95,6 @@ public struct WaterStudy: Study {
         }
     }
 
-    public func isOwn(_ job: Job) -> Bool { true }
-    public func scoringVersion(_ job: Job) -> Int { 1 }
-    public func parts(of job: Job) -> [Job] { [] }
-    public func isUsable(_ job: Job) -> Bool { true }
-
     public func identity(_ job: Job) throws -> String {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys]
@@ -135,15 +129,7 @@ public struct WaterStudy: Study {
         training.labels = WaterStudy.labels
         training.only = Set(job.training)
         training.seed = job.seed
-        let start = Date()
-        _ = try training.run(resume: false) { event in
-            if case .progress(let step, _, _) = event {
-                progress("step \(step.step)/\(step.steps), " + String(format: "%.2f s/step", step.secondsPerStep))
-            }
-        }
-        let seconds = Date().timeIntervalSince(start)
-        var mapper = LandMapper(model: try LandCoverModel(training.output))
-        mapper.threads = TorchRuntime.threads
+        let (mapper, seconds) = try training.mapper(progress: progress)
         func map(_ year: String) -> URL { folder.appendingPathComponent("map-\(year).tif") }
         for year in [job.before, job.after] { _ = try mapper.map(file(0, year), to: map(year)) }
 
